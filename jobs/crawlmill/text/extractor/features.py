@@ -121,7 +121,7 @@ def _repeated(markup: Markup, likeness: Ints) -> Floats:
     """Log of 1 + the number of siblings of an element that look like it, itself among them: equal tag and attribute words. Shape (E,)."""
     mixed = (likeness * 1000003 + markup.parent) * -7046029254386353131
     slots = (mixed >> 49) & 0x7FFF
-    repeats: Floats = np.log1p(np.bincount(slots, minlength=0x8000))[slots]
+    repeats: Floats = np.log1p(np.bincount(slots, minlength=0x8000).take(slots))
     return repeats
 
 
