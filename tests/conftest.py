@@ -53,3 +53,13 @@ def spark() -> Iterator[Any]:
 def lake(tmp_path: Path) -> str:
     """An empty lake."""
     return str(tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample crawl, for tests that only read it."""
+    from crawlmill import sample_crawl
+
+    folder = tmp_path_factory.mktemp("crawl")
+    sample_crawl.write(folder)
+    return folder

@@ -19,8 +19,6 @@ from crawlmill.text import rules
 from crawlmill.text.language import identifier
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from crawlmill.contract import Contract
     from crawlmill.ledger import RunRow
     from crawlmill.recipe import Gate, Recipe
@@ -51,11 +49,9 @@ def baseline(lake: str, stage: str, snapshot: str) -> RunRow | None:
     return next((run for run in reversed(older) if run.run_id not in waiting), None)
 
 
-def judge(lake: str, row: RunRow, contract: Contract, recipe: Recipe, rows: DataFrame) -> list[ExpectationResult]:
-    """Judge a table's rows of one snapshot by its contract's comparisons."""
-    if not contract.comparisons:
-        return []
-    found, older = facts.of(contract.table, rows), baseline(lake, row.stage, row.snapshot)
+def judge(lake: str, row: RunRow, contract: Contract, recipe: Recipe, found: Facts) -> list[ExpectationResult]:
+    """Judge what is known of a table's rows of one snapshot by its contract's comparisons."""
+    older = baseline(lake, row.stage, row.snapshot)
     kept = _kept(lake, older, contract.table) if older else {}
     return [
         result(rule, found, recipe, kept.get(rule["name"]), older.snapshot if older else None) for rule in contract.comparisons
@@ -131,7 +127,7 @@ def labels_known(now: Facts, recipe: Recipe, _: Before, __: Mapping[str, Any]) -
 
 def keep_rate(now: Facts, _: Recipe, before: Before, kwargs: Mapping[str, Any]) -> Finding:
     """Share of eligible documents by language, for languages with `min_documents`; it moves by at most `band` (absolute)."""
-    documents, eligible = _by_language(now.documents), _by_language(now.eligible)
+    documents, eligible = facts.by_language(now.documents), facts.by_language(now.eligible)
     documents["all"], eligible["all"] = sum(documents.values()), sum(eligible.values())
     large = [name for name, n in documents.items() if n >= kwargs["min_documents"]]
     seen = {name: round(eligible.get(name, 0) / documents[name], DIGITS) for name in sorted(large)}
@@ -140,7 +136,7 @@ def keep_rate(now: Facts, _: Recipe, before: Before, kwargs: Mapping[str, Any]) 
 
 def language_mix(now: Facts, _: Recipe, before: Before, kwargs: Mapping[str, Any]) -> Finding:
     """Shares of the languages; half the sum of their changes (total variation distance) is at most `max_distance`."""
-    documents = _by_language(now.documents)
+    documents = facts.by_language(now.documents)
     total = sum(documents.values())
     seen: dict[str, Any] = {
         "documents": total,
@@ -207,13 +203,6 @@ def _moved(seen: dict[str, float], before: Before, band: float) -> Finding:
     far = sorted((name for name, move in moves.items() if abs(move) > band), key=lambda name: (-abs(moves[name]), name))
     offenders = [{"what": name, "was": before[name] if before else None, "is": seen[name]} for name in far]
     return Finding(dict(seen), offenders, compared=bool(common))
-
-
-def _by_language(counts: Mapping[Label, int]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for (language, _), n in counts.items():
-        found[language] = found.get(language, 0) + n
-    return found
 
 
 def _written(label: Label) -> str:

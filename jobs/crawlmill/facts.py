@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,14 @@ class Facts:
     fires: dict[str, dict[Label, int]] = field(default_factory=dict)
     nulls: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+
+
+def by_language(counts: Mapping[Label, int]) -> dict[str, int]:
+    """Counts over all scripts of a language."""
+    found: dict[str, int] = {}
+    for (language, _), n in counts.items():
+        found[language] = found.get(language, 0) + n
+    return found
 
 
 def of(table: str, rows: DataFrame) -> Facts:
@@ -68,8 +76,11 @@ def _signals(rows: DataFrame) -> Facts:
     from pyspark.sql import functions as F
 
     columns = [found.name for found in rows.schema if found.dataType.simpleString() == "double"]
-    found = rows.agg(F.count("id").alias("rows"), *(F.count(name).alias(name) for name in columns)).collect()[0]
-    return Facts(found["rows"], nulls={name: found["rows"] - found[name] for name in columns})
+    counts = [F.count("id").alias("rows"), *(F.count(name).alias(name) for name in columns)]
+    found = rows.groupBy("language").agg(*counts).collect()  # a row per language
+    total = {name: sum(row[name] for row in found) for name in ("rows", *columns)}
+    documents = {(row["language"], ""): row["rows"] for row in found}
+    return Facts(total["rows"], documents=documents, nulls={name: total["rows"] - total[name] for name in columns})
 
 
 def _crawl_files(rows: DataFrame) -> Facts:

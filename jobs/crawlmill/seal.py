@@ -77,7 +77,7 @@ def _all_shards(stage: Stage, context: Context, row: RunRow) -> RunRow | None:
 
 def _release(stage: Stage, context: Context, row: RunRow, say: Callable[[str], None]) -> RunRow:
     """Run the expectations on what was written, write `quality` and `runs`; raise CriticalFailure where a critical one fails."""
-    from crawlmill import audit, drift
+    from crawlmill import audit, drift, facts
 
     say(f"{stage.name} {row.snapshot}: judging what was written")
     results: list[tuple[str, int, Any]] = []
@@ -89,10 +89,10 @@ def _release(stage: Stage, context: Context, row: RunRow, say: Callable[[str], N
         written = contract.load(name)
         if written.expectations:
             results += [(name, at, result) for result in audit.audit(rows, written, parameters(context, row))]
-        results += [(name, at, result) for result in drift.judge(context.job.lake, row, written, context.recipe, rows)]
-        if "language" in contract.load(name).columns and name != "corpus":
-            found = rows.groupBy("language").count().toLocalIterator()
-            row.by_language = {r["language"] or "und": r["count"] for r in found}
+        if written.comparisons:
+            found = facts.of(name, rows)
+            results += [(name, at, result) for result in drift.judge(context.job.lake, row, written, context.recipe, found)]
+            row.by_language = facts.by_language(found.documents) or row.by_language
     row.verdict = audit.verdict([result for _, _, result in results])
     broken = [f"{name}: {message(result)}" for name, _, result in results if not result.success and result.severity != "info"]
     row.message = "; ".join(broken) or None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,8 +14,8 @@ from hypothesis import strategies as st
 
 from crawlmill import layout, recipe
 from crawlmill.errors import UserError
-from crawlmill.text import language, language_labels, language_opinions, script
-from crawlmill.text.language import Identifier, identifier, identify_batch, identify_rows
+from crawlmill.text import language, language_opinions, script
+from crawlmill.text.language import Identifier, identify_batch, identify_rows
 from crawlmill.text.language_model import Entry, Guess, entry
 
 HASH = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -196,38 +194,6 @@ def test_wrong_models(tmp_path: Path) -> None:
         language_opinions.opinions("language_opinions.yaml", "0" * 64, frozenset())
 
 
-def test_labels() -> None:
-    assert language.resolve("__label__de") == ("deu", ("Latn",))
-    assert language.resolve("srp_Cyrl") == ("srp", ("Cyrl",))
-    assert language.resolve("__label__srp") == ("srp", ())
-    assert language.resolve("__label__als", {}) == ("als", ())  # ISO's Tosk Albanian, not lid.176's Alemannic
-    with pytest.raises(UserError, match="neither in the model's table"):
-        language.resolve("__label__english")
-    assert language.hint("de").endswith("'de' -> 'deu'?")
-    assert language.hint("zho").endswith("'cmn'?")
-    assert language.hint("qqq") == ""
-
-
-def test_the_table_has_every_label_of_the_model() -> None:
-    import fasttext
-
-    labels = {
-        label.removeprefix("__label__") for label in fasttext.load_model(str(layout.model_path("lid.176.ftz"))).get_labels()
-    }
-    assert labels == set(language_labels.lid176())
-    assert len(language.LANGUAGES) == len(labels) == 176
-    for code, scripts in language_labels.lid176().values():
-        assert language.is_label(code)
-        assert set(scripts) <= language.SCRIPT_CODES
-
-
-def test_the_other_tables_name_languages() -> None:
-    assert {code for code in language_opinions.cld2_codes().values() if not language.is_label(code)} == set()
-    assert len(language_opinions.cld2_languages()) > 150
-    assert {code for code in language_opinions.words().languages if not language.is_label(code)} == set()
-    assert language.LANGUAGES - set(language_opinions.words().languages) == {"egl", "hbs"}
-
-
 # Sentences of this test in eighteen scripts, with the languages that a reader would accept for them.
 MANY = [
     ("The old bridge was closed in spring because the river had risen too high.", "eng", "Latn"),
@@ -313,63 +279,3 @@ def test_any_text_gets_a_row(texts: list[str]) -> None:
         assert row.language_script in script.shares(text)[0] or row.language_script == "Zyyy"
         assert 0 <= row.language_score <= 1
         assert (row.language == "und") == (row.language_score == 0)
-
-
-def test_figures_on_labelled_texts(shared: Path, tmp_path: Path) -> None:
-    """As right as the default recipe was measured to be; the bare model: lingua .892/.880, UDHR .710/.675, all of the unknown labelled."""
-    model = identifier(recipe.load().identify)
-    gold, score = shared / "data/lid", shared / "data/score"
-    predictions, supported, figures = (tmp_path / name for name in ("predicted.jsonl", "supported.txt", "figures.json"))
-    supported.write_text("\n".join(sorted(language.LANGUAGES)), encoding="utf-8")
-    with predictions.open("w", encoding="utf-8") as out:
-        for file in sorted(gold.glob("*.gold.jsonl.gz")):
-            with gzip.open(file, "rt", encoding="utf-8") as lines:
-                rows = [json.loads(line) for line in lines]
-            for row, found in zip(rows, model.identify([row["text"] for row in rows]), strict=True):
-                out.write(json.dumps({"id": row["id"], "lang": found.language, "score": found.language_score}) + "\n")
-    command = [sys.executable, score / "lid_score.py", "--gold", gold, "--pred", predictions, "--supported", supported]
-    subprocess.run([*command, "--json", figures], check=True, capture_output=True)
-    found = json.loads(figures.read_text(encoding="utf-8"))
-    assert found["lingua/sentence"]["accuracy"] >= 0.94
-    assert found["lingua/sentence"]["macro_f1"] >= 0.945
-    assert found["lingua/sentence"]["other_labelled"] <= 0.01
-    assert found["udhr/paragraph"]["accuracy"] >= 0.80
-    assert found["udhr/paragraph"]["macro_f1"] >= 0.80
-    assert found["udhr/paragraph"]["other_labelled"] <= 0.17
-
-
-def test_figures_at_the_default_limit(shared: Path) -> None:
-    """Known texts lost and unknown ones kept; lid.176 alone at .5: .173 and .144. On passages of 600 code points both are below .05."""
-    wanted = recipe.load()
-    model = identifier(wanted.identify)
-    limit = wanted.gate.rules["language_score"].limit
-    canon = json.loads((shared / "data/score/lang_canon.json").read_text(encoding="utf-8"))
-    known = {canon.get(code, code) for code in language.LANGUAGES}
-    kept: dict[bool, list[bool]] = {True: [], False: []}
-    passing: dict[bool, list[bool]] = {True: [], False: []}
-    for file in sorted((shared / "data/lid").glob("*.gold.jsonl.gz")):
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        for lang, text, into in [(row["lang"], row["text"], kept) for row in rows] + [(*one, passing) for one in passages(rows)]:
-            code = lang.partition("_")[0].lower()
-            (found,) = model.identify([text])
-            into[canon.get(code, code) in known].append(found.language_score >= limit)
-    assert (share(kept[True]), share(kept[False])) == (pytest.approx(0.903, abs=0.01), pytest.approx(0.071, abs=0.01))
-    assert share(passing[True]) >= 0.95
-    assert share(passing[False]) <= 0.05
-
-
-def share(found: list[bool]) -> float:
-    return sum(found) / len(found)
-
-
-def passages(rows: list[dict[str, str]]) -> list[tuple[str, str]]:
-    """(language, text) of sentences and paragraphs joined to 600 code points and more."""
-    found, texts = [], dict.fromkeys((row["lang"] for row in rows), "")
-    for row in rows:
-        if row["kind"] != "word-pair":
-            texts[row["lang"]] += row["text"] + "\n"
-            if len(texts[row["lang"]]) > 600:
-                found.append((row["lang"], texts[row["lang"]]))
-                texts[row["lang"]] = ""
-    return found
