@@ -5,19 +5,15 @@ What a page says is data: texts are masked and cut (`excerpts.mask`), and whoeve
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from crawlmill import contract, excerpts, ledger, page_index, pins, shared_text
-from crawlmill.audit import PERSONAL
 from crawlmill.defined_at import Rulebook
 from crawlmill.lookup import Reader, part
 from crawlmill.page_index import Place
 
-_MARKS = re.compile(r"(\[-|-\]|\{\+|\+\})")  # of a word diff
 NEAR = 5  # addresses of the same host that are offered for an unknown one
 VERSIONS = 20  # of the corpus that are looked at, newest first
-DIFF_CHARS, DIFF_CUT = 20_000, 1_500
 KINDS = {"survivor": "kept", "exact": "exact duplicate", "near": "near duplicate"}
 CAPTURED = (
     "url", "date", "file_path", "offset", "length", "mime", "charset", "charset_source", "title", "html_lang", "published",
@@ -106,7 +102,7 @@ def _capture(state: _State, place: Place, at: dict[str, int]) -> dict[str, Any]:
     found |= {"chars": len(text), "excerpt": excerpts.mask(text)}
     found["language"] = _row(state.reader, "languages", place, at, drop=("snapshot", "shard", "id"))
     found["hooks"] = _hooks(state.reader, place, at)
-    found["diff"] = _diff(row["text"], text) if changed else None
+    found["diff"] = excerpts.diff(row["text"], text) if changed else None
     judged = _row(state.reader, "verdicts", place, at)
     found["gate"] = _gate(state.book, judged) if judged else None
     found["cluster"] = _cluster(state, place, text) if judged and judged["eligible"] else None
@@ -147,15 +143,6 @@ def _hooks(reader: Reader, place: Place, at: dict[str, int]) -> list[dict[str, A
     columns = ["hook", "version", "position", "outcome", "reason", "edits", "model"]
     rows = reader.by_id("rewrite_steps", at["rewrite_steps"], place.snapshot, place.shard, [str(place.id)], columns)
     return sorted(rows, key=lambda row: row["position"])
-
-
-def _diff(before: str, after: str) -> str:
-    """What the hooks changed, a word diff of the beginning; personal data that a hook took out is not shown either."""
-    from crawlmill.try_hook import word_diff
-
-    parts = _MARKS.split(word_diff(before[:DIFF_CHARS], after[:DIFF_CHARS]))
-    shown = "".join(part if _MARKS.fullmatch(part) else PERSONAL.sub("***", part) for part in parts)
-    return shown if len(shown) <= DIFF_CUT else shown[: DIFF_CUT - 1] + "…"
 
 
 def _gate(book: Rulebook, judged: dict[str, Any]) -> dict[str, Any]:
