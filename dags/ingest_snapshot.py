@@ -11,7 +11,7 @@ id, like `CC-MAIN-2026-43`; runs of different snapshots are independent, run sid
 | rewrite | documents, languages | rewrites, rewrite_steps |
 | measure | the documents' final text | signals |
 | sketch | the documents' final text | signatures, bands |
-| gate | languages, signals | verdicts: eligible or not, with every failed rule |
+| gate | languages, signals | verdicts: eligible or not, with every failed rule; page_index |
 
 In each stage `submit` is the Spark job and `check` reads its verdict in the ledger. A stage that has already passed on the same inputs, recipe and
 code is skipped in seconds, so any run, task or backfill may be repeated. Wrong input and broken contracts fail at once, with one sentence at the

@@ -55,14 +55,9 @@ def of(lake: str, snapshot: str) -> Funnel | None:
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
-    extract = ledger.released(lake, "extract", snapshot)
-    if extract is None:
+    at = pins.newest(lake, snapshot)
+    if not at:
         return None
-    identified, gate = ledger.released(lake, "identify", snapshot), ledger.released(lake, "gate", snapshot)
-    # While a snapshot is ingested again, its stages rest on different versions: those of the gate belong together.
-    whole = gate or identified or extract
-    found = pins.of(extract) | pins.of(whole)
-    at = {table: version for (table, of_snapshot), version in found.items() if of_snapshot == snapshot}
     files = (
         DeltaTable(f"{lake}/crawl_files", version=at["crawl_files"])
         .to_pyarrow_dataset()
