@@ -20,7 +20,9 @@ HEAVY = ("pyspark", "delta", "deltalake", "great_expectations", "pandas", "fastt
 
 
 def test_there_is_a_dag_a_file_and_its_id_is_the_files_name(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == [file.stem for file in FILES] == ["ingest_snapshot", "publish_corpus", "watch_crawls"]
+    assert (
+        sorted(dags) == [file.stem for file in FILES] == ["ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"]
+    )
 
 
 def test_a_dag_is_documented_owned_and_bounded(dags: dict[str, Any]) -> None:
