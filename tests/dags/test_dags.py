@@ -21,7 +21,9 @@ HEAVY = ("pyspark", "delta", "deltalake", "great_expectations", "pandas", "fastt
 
 def test_there_is_a_dag_a_file_and_its_id_is_the_files_name(dags: dict[str, Any]) -> None:
     assert (
-        sorted(dags) == [file.stem for file in FILES] == ["ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"]
+        sorted(dags)
+        == [file.stem for file in FILES]
+        == ["build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"]
     )
 
 
@@ -43,7 +45,7 @@ def test_a_task_has_an_owner_retries_a_policy_a_timeout_and_a_pool(dags: dict[st
             assert task.retries == 3 and task.retry_exponential_backoff
             assert type(task.retry_policy).__name__ == "StageRetryPolicy"
             assert task.execution_timeout
-            assert task.pool == ("spark" if task.task_id.endswith(".submit") else "default_pool")
+            assert task.pool == ("spark" if task.task_id.endswith(".submit") or task.task_id == "build" else "default_pool")
 
 
 def test_the_pools_that_tasks_ask_for_are_made_by_the_launcher(dags: dict[str, Any]) -> None:

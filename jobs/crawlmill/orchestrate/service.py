@@ -31,7 +31,7 @@ COMPONENTS = {
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-DAGS = {"ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"}
+DAGS = {"build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"}
 START_LIMIT = 240.0  # seconds; 20 on an idle machine of two cores, four times that on a busy one
 
 
