@@ -11,10 +11,10 @@ Files of such versions stay whatever their age; others go when they were replace
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from crawlmill import layout
 from crawlmill.orchestrate.stages import DEFAULTS, WHERE
@@ -29,8 +29,7 @@ KEEP = Param(30, type="integer", minimum=0, maximum=3650, title="Keep", section=
     dag_display_name="Maintain the tables",
     description="Small files together, unused files away",
     doc_md=__doc__,
-    schedule="41 3 * * 0",
-    start_date=datetime(2026, 1, 1),
+    schedule=CronTriggerTimetable("41 3 * * 0", timezone="UTC", run_immediately=False),  # a start date would run it at once, too
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=1,
@@ -43,8 +42,11 @@ KEEP = Param(30, type="integer", minimum=0, maximum=3650, title="Keep", section=
 def maintain_tables() -> None:
     @task(task_id="maintain")
     def care(params: Any = None) -> dict[str, Any]:
-        from crawlmill import maintenance
+        from crawlmill import ledger, maintenance
 
+        if not ledger.runs(layout.lake_root(params["lake"])):
+            print("nothing to maintain: no snapshot has been ingested yet")
+            return {}
         done = maintenance.maintain(layout.lake_root(params["lake"]), (), params["retention_hours"], params["keep_days"])
         for one in done:
             print(f"{one.table}: {one.merged} files put together into {one.written}, {one.removed} files removed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from crawlmill import layout
@@ -35,3 +37,30 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
     click.echo(
         f"release {name}: {total['documents']:,} documents, {total['bytes']:,} bytes, in {releases.folder(job.lake, name)}"
     )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@LAKE
+@click.option("--format", "kind", type=click.Choice(["parquet", "jsonl.zst", "jsonl.gz"]), default="parquet", show_default=True)
+@click.option("--shard-mb", type=click.IntRange(1), default=256, show_default=True, help="Megabytes of text in a shard.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffle.")
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="A tokenizer.json: counts tokens, adds token_count.")
+def export(name: str, out: Path, lake: str | None, kind: str, shard_mb: int, seed: int, tokenizer: Path | None) -> None:
+    """Write release NAME as Parquet or JSON lines, shuffled, in shards of a size.
+
+    The same release and seed give the same files. `index.json` lists them with documents, tokens, bytes and sha256.
+
+    \b
+    Example: crawlmill export web-2026.10 --out /data/web-2026.10 --format jsonl.zst --seed 7
+    """
+    from crawlmill import export as exports
+    from crawlmill.session import build
+
+    root = layout.lake_root(lake)
+    exports.check(root, name, out, tokenizer)  # before Spark takes its seconds
+    files = exports.export(build(f"crawlmill export {name}"), root, name, out, kind, shard_mb, seed, tokenizer)
+    total = {what: sum(row[what] or 0 for row in files) for what in ("documents", "tokens", "bytes")}
+    counted = f", {total['tokens']:,} tokens" if tokenizer else ""
+    click.echo(f"{len(files)} files, {total['documents']:,} documents{counted}, {total['bytes']:,} bytes in {out}")

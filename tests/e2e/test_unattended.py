@@ -75,6 +75,7 @@ def test_a_newly_listed_snapshot_is_ingested_and_published_with_nobody_acting(ru
     until(lambda: "success" in [state for _, state in running.runs("publish_corpus")], "publication")
     published = ledger.released(running.lake, "publish", pins.EVERY)
     assert published is not None and pins.snapshots(pins.of(published)) == [NEW]
+    assert running.runs("maintain_tables") == [], "maintenance waits for its day"
 
 
 def test_a_warning_parks_publishing_until_somebody_answers_over_the_rest_api(running: Running) -> None:

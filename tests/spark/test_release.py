@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import release
+from crawlmill import export, release, rowfile
 from crawlmill.errors import UserError
 from tests.fixtures import lakes, prose
 from tests.fixtures.lakes import NEW, OLD
@@ -80,3 +80,41 @@ def test_a_release_is_written_once_and_the_same_again(spark: Any, lake: str, mon
 def test_wrong_input_is_told_before_anything_runs(lake: str, name: str, snapshots: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         release.prepare(None, lakes.job(lake), name, snapshots, 10)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])
+def test_an_export_is_shuffled_by_its_seed_and_whole(spark: Any, lake: str, tmp_path: Path, kind: str) -> None:
+    build(spark, lake, "out", NEW)
+
+    def written(folder: str, seed: int, shard_mb: int = 1) -> tuple[list[dict[str, Any]], list[str]]:
+        files = export.export(spark, lake, "out", tmp_path / folder, kind, shard_mb, seed)
+        return files, [row["id"] for file in files for row in rowfile.read(str(tmp_path / folder / file["file"]))]
+
+    files, ids = written("a", 1)
+    assert sorted(ids) == sorted(row["id"] for row in held(spark, lake, "out").values()) and len(files) == 1
+    assert [row["sha256"] for row in files] == [row["sha256"] for row in written("b", 1)[0]]
+    assert any(written(str(seed), seed)[1] != ids for seed in (2, 3))
+    assert json.loads((tmp_path / "a" / "index.json").read_text())["files"] == files
+    with pytest.raises(UserError, match="is not empty"):
+        written("a", 1)
+
+
+def test_tokens_are_counted_by_the_tokenizer_that_is_named(spark: Any, lake: str, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.save(str(tmp_path / "words.json"))
+    build(spark, lake, "out", NEW)
+    (file,) = export.export(spark, lake, "out", tmp_path / "t", tokenizer=tmp_path / "words.json")
+    rows = list(rowfile.read(str(tmp_path / "t" / file["file"])))
+    assert all(row["token_count"] == len(row["text"].split()) for row in rows)
+    assert file["tokens"] == sum(row["token_count"] for row in rows)
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no\.json is no tokenizer"):
+        export.check(lake, "out", tmp_path / "u", tmp_path / "no.json")
+
+
+def test_what_cannot_be_exported_is_told(lake: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no release nope"):
+        export.check(lake, "nope", tmp_path / "x")
