@@ -112,6 +112,14 @@ UNCHANGING = (
 )  # fmt: skip
 
 
+def changed_at(lake: str, table: str) -> int:
+    """The newest version in which rows changed: maintenance makes versions that hold the same rows."""
+    from deltalake import DeltaTable
+
+    history = DeltaTable(path(lake, table)).history()
+    return int(next((entry["version"] for entry in history if entry.get("operation") not in UNCHANGING), 0))
+
+
 def noted(lake: str, table: str) -> dict[str, Any] | None:
     """What the last commit that changed a table's rows was told to remember, with its `fence`; None where it was told nothing."""
     from deltalake import DeltaTable
