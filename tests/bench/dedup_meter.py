@@ -8,12 +8,17 @@ from typing import Any
 
 
 class Meter:
-    """CPU seconds of a tree of processes, and the most memory that it held at once."""
+    """CPU seconds of a tree of processes, and the most memory that it held at once.
+
+    A process is looked at every second, and what it had spent by then counts when it is gone: idle Python workers of Spark end, and no
+    parent that lives on waits for them.
+    """
 
     def __init__(self, pid: int | None = None):
         import psutil
 
         self.root, self.peak, self.done = psutil.Process(pid), 0, threading.Event()
+        self.spent: dict[tuple[int, float], float] = {}
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _tree(self) -> list[Any]:
@@ -28,6 +33,7 @@ class Meter:
         import psutil
 
         while not self.done.wait(1.0):
+            self.cpu()
             total = 0
             for process in self._tree():
                 try:
@@ -37,17 +43,16 @@ class Meter:
             self.peak = max(self.peak, total)
 
     def cpu(self) -> float:
-        """CPU seconds so far, those of children that have ended included."""
+        """CPU seconds so far, those of processes that have ended included."""
         import psutil
 
-        total = 0.0
         for process in self._tree():
             try:
                 found = process.cpu_times()
+                self.spent[process.pid, process.create_time()] = found.user + found.system
             except psutil.NoSuchProcess:
                 continue
-            total += found.user + found.system + found.children_user + found.children_system
-        return total
+        return sum(list(self.spent.values()))
 
 
 def metered(command: list[str]) -> tuple[float, int]:

@@ -134,12 +134,9 @@ def members(db: Relations, bands: Bands) -> Relation:
     both = db.sql(
         "SELECT content, band, key FROM {was} UNION ALL SELECT content, band, key FROM {now}", was=bands.was, now=bands.now
     )
-    changed = db.keep(
-        db.sql(
-            f"SELECT {hint} m.scope, k.band, k.key, m.content, m.before, m.after FROM (SELECT DISTINCT content, band, key FROM {{both}}) k "
-            "JOIN {shifted} m ON k.content = m.content",
-            both=both, shifted=shifted,
-        )
+    changed = db.sql(  # read twice, which costs less than exchanging it to know each row once
+        f"SELECT {hint} m.scope, k.band, k.key, m.content, m.before, m.after FROM {{both}} k JOIN {{shifted}} m ON k.content = m.content",
+        both=both, shifted=shifted,
     )  # fmt: skip
     dirty = db.keep(db.sql(f"SELECT {BUCKET}, count(*) AS n FROM {{changed}} GROUP BY {BUCKET}", changed=changed))
     others = db.keep(_unmoved(db, bands, shifted, hint, dirty))
@@ -150,7 +147,7 @@ def members(db: Relations, bands: Bands) -> Relation:
         )
     )  # fmt: skip
     return db.sql(
-        f"SELECT {db.aside(crowded, 'd')} c.scope, c.band, c.key, c.content, c.before, c.after FROM {{changed}} c JOIN {{crowded}} d "
+        f"SELECT {db.aside(crowded, 'd')} DISTINCT c.scope, c.band, c.key, c.content, c.before, c.after FROM {{changed}} c JOIN {{crowded}} d "
         f"ON {SAME_BUCKET.format('c', 'd')} UNION ALL SELECT {BUCKET}, content, r, r FROM {{others}}",
         changed=changed, crowded=crowded, others=others,
     )  # fmt: skip
