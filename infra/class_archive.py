@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from crawlmill import layout, session
+from crawlmill.errors import CrawlmillError
 
 LIMIT = 300.0  # seconds for the training run; an idle machine with two cores needs fewer than sixty
 
@@ -54,7 +55,10 @@ def train(folder: Path) -> None:
     sample_crawl.write(folder / "sample")
     (folder / "recipe.yaml").write_text("extends: default\nextract: {files: 1}\n")
     job = Job(str(folder / "lake"), recipe.load(folder / "recipe.yaml"), str(folder / "sample"), "CC-MAIN-2026-43")
-    local_run.run(job)
+    try:
+        local_run.run(job)
+    except CrawlmillError as error:  # what was loaded until then is worth an archive
+        print(f"the training run ended early: {error}", flush=True)
 
 
 if __name__ == "__main__":

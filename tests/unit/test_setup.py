@@ -1,4 +1,4 @@
-"""The driver's JVM: its class path, its archive of loaded classes, and what happens without one."""
+"""Set-up of a machine: what uv trusts; the driver's JVM, its class path, its archive of loaded classes, and what happens without one."""
 
 from __future__ import annotations
 
@@ -151,3 +151,20 @@ def test_another_java_or_other_packages_make_the_archive_anew(setup: ModuleType)
         path.write_text("others")
         states.add(setup.classes_state())
     assert len(states) == 4 and all(len(state) == len(hashlib.sha256().hexdigest()) for state in states)
+
+
+def test_uv_trusts_what_pip_does(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, empty = tmp_path / "bundle.pem", tmp_path / "empty"
+    bundle.touch()
+    empty.mkdir()
+    for name in ("SSL_CERT_FILE", "PIP_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    without = setup.ssl.get_default_verify_paths()._replace(cafile=None, capath=str(empty))
+    monkeypatch.setattr(setup.ssl, "get_default_verify_paths", lambda: without)
+    assert setup.certificates() == {}, "a machine without authorities: uv's own"
+    monkeypatch.setattr(setup.ssl, "get_default_verify_paths", lambda: without._replace(cafile=str(bundle)))
+    assert setup.certificates() == {"UV_SYSTEM_CERTS": "1"}
+    monkeypatch.setenv("PIP_CERT", str(bundle))
+    assert setup.certificates() == {"SSL_CERT_FILE": str(bundle)}
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert setup.certificates() == {}, "uv reads it itself"
