@@ -27,11 +27,14 @@ down:  ## Stop what `make up` or `make demo` started.
 	@[ -x .venv/bin/crawlmill ] || { echo "nothing to stop: there is no .venv, so nothing of it can be running"; exit 0; }
 	$(RUN) crawlmill down
 
+# Workers begin with the groups that take longest, as tests/conftest.py orders them; xdist would begin with those of most tests.
+PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: setup lint  ## Lint, types and all tests that are fast enough for every commit.
-	@$(RUN) python -m pytest -n 2 --dist loadgroup -m "not full"
+	@$(RUN) $(PYTEST) -m "not full"
 
 test-full: setup lint  ## All tests, the long ones too.
-	@$(RUN) python -m pytest -n 2 --dist loadgroup
+	@$(RUN) $(PYTEST)
 
 lint: setup  ## Lint, types, drift of generated pages.
 	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, failpoint, removals, table
+from crawlmill import contract, failpoint, removals, table, table_log
 from crawlmill.command import main
 from crawlmill.dedup import basis, candidates, local, members
 from crawlmill.dedup.candidates import Bands, rank
@@ -42,7 +42,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
     at = {name: table.version(lake, name) for name in ("pairs", "clusters")}
     pairs_basis, clusters_basis = (None if force else basis.last(lake, name, settings) for name in ("pairs", "clusters"))
     db = interpreter(context)
-    before = None if table.empty(lake, "pairs") else db.at("pairs", at["pairs"], PAIR_COLUMNS)
+    before = None if table_log.empty(lake, "pairs") else db.at("pairs", at["pairs"], PAIR_COLUMNS)
     pairs = db.keep(changed_pairs(context, db, pairs_basis, before))
     clusters = db.keep(changed_clusters(context, db, clusters_basis, before, pairs, at))
     refuse_changes_by_an_append(context, db, clusters_basis, clusters)
@@ -103,9 +103,9 @@ def changed_clusters(
     rules, lake = context.recipe.dedup, context.job.lake
     edges = candidates.after(db, before, pairs)
     _, are, shifted = basis.changed(last.pins if last else {}, context.pins, JUDGED)
-    if last is None or last.pairs is None or not table.readable(lake, "pairs", last.pairs):
+    if last is None or last.pairs is None or not table_log.readable(lake, "pairs", last.pairs):
         found = members.settle(db, eligible(context, db, are.keys()), edges, None, rules.measure, rules.threshold)
-        if table.empty(lake, "clusters"):
+        if table_log.empty(lake, "clusters"):
             return found
         return differences(db, db.at("clusters", at["clusters"], members.ROW), db.keep(found), COPY, members.ROW.split(", "))
     turned = db.sql("SELECT scope, a, b FROM {pairs} WHERE _new = 1 OR _gone = 1", pairs=pairs)

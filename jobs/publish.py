@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, ledger, pins, reconcile, table
+from crawlmill import contract, ledger, pins, reconcile, table, table_log
 from crawlmill.command import main
 from crawlmill.dedup import feed
 from crawlmill.errors import CriticalFailure
@@ -51,7 +51,7 @@ def published(lake: str) -> tuple[RunRow, dict[str, str]] | None:
     None where an attempt that was never released has written since: nothing that is there can be relied on.
     """
     released = ledger.released(lake, "publish", pins.EVERY)
-    if released is None or released.output("corpus") < table.changed_at(lake, "corpus"):
+    if released is None or released.output("corpus") < table_log.changed_at(lake, "corpus"):
         return None
     state: dict[str, str] = {}
     for run in ledger.runs(lake, "publish"):

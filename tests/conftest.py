@@ -20,13 +20,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(wrapper=True)  # xdist reads the groups in the same hook and would come first
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Two workers, each folder's tests on one of them: all Spark tests share one session, the end-to-end tests run beside it."""
+    """Two workers begin with what takes longest: all Spark tests on one session, and the real Airflow; then who is free takes the next file."""
     order = {"spark": 0, "e2e": 1}
-    folder = {item: item.path.parent.name for item in items}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(folder[item] if folder[item] in order else item.path.name))
-    items.sort(key=lambda item: order.get(folder[item], 2))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: order.get(item.path.parent.name, 2))
     return (yield)
+
+
+def group(item: pytest.Item) -> str:
+    """Tests of a group run on one worker, one after the other."""
+    if item.path.parent.name == "spark":
+        return "spark"
+    return "airflow" if item.get_closest_marker("e2e") else item.path.name
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from crawlmill import contract, fence, ledger, pins, table
+from crawlmill import contract, fence, ledger, pins, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 
@@ -49,7 +49,7 @@ def in_use(lake: str, keep_days: float) -> dict[str, set[int]]:
     for (name, _), at in pins.ingested(lake)[0].items():
         used[name].add(at)
     for settled in SETTLED:
-        note = (table.noted(lake, settled) or {}).get("note", {})
+        note = (table_log.noted(lake, settled) or {}).get("note", {})
         for name, versions in note.get("pins", {}).items():
             used[name].update(versions.values())
         if note.get("pairs") is not None:

@@ -14,7 +14,8 @@ from crawlmill.sources.lists import digest
 from crawlmill.text import hooks, language, language_model, overlap, rules, signals
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import HookSpec, Identify, ListFile, Recipe, Reference, Rule, Select
+    from crawlmill.recipe import HookSpec, Identify, Recipe, Reference, Rule
+    from crawlmill.recipe_extract import ListFile, Select
 
 __all__ = ["checked", "suggestion"]
 _SCRIPT = re.compile(r"[A-Z][a-z]{3}\Z")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import contract, pins, table
+from crawlmill import contract, pins, table, table_log
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -53,7 +53,7 @@ def commit(context: Context, to: table.Commit, changed: DataFrame, versions: dic
     spark, lake, at = context.spark, context.job.lake, context.notes["at"]
     own = table.version(lake, "removals")
     note = {name: versions[name] for name in ("pairs", "clusters")}
-    counted = (table.noted(lake, "removals") or {}).get("note", {})
+    counted = (table_log.noted(lake, "removals") or {}).get("note", {})
     if counted == note:
         return own
     held = table.read(spark, lake, "removals", own)

@@ -22,7 +22,7 @@ from crawlmill.sources.records import DAMAGED
 from crawlmill.sources.selection import Selection, selection
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Extract
+    from crawlmill.recipe_extract import Extract
 
 NEIGHBOURS = {
     "duplicate_id": "the record alone is no double",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import contract, failpoint, fence
+from crawlmill import contract, failpoint, fence, table_log
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.snapshot import format_shards, parse
 
@@ -98,76 +98,11 @@ def _together(lake: str, table: str, pins: Mapping[str, int]) -> dict[str, int]:
         if entry["version"] <= oldest:
             break
         owner = json.loads(entry.get("userMetadata") or "{}").get("snapshot")
-        if owner is None and entry.get("operation") not in UNCHANGING:
+        if owner is None and entry.get("operation") not in table_log.UNCHANGING:
             return dict(pins)
         if owner is not None:
             written.setdefault(owner, entry["version"])
     return {snapshot: newest if written.get(snapshot, oldest) <= at else at for snapshot, at in pins.items()}
-
-
-# What Delta and `contract` commit without changing a row.
-UNCHANGING = (
-    "OPTIMIZE", "REORG", "VACUUM START", "VACUUM END", "CHANGE CONTRACT", "CREATE TABLE", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES",
-    "UPGRADE PROTOCOL", "ADD CONSTRAINT", "COMPUTE STATS",
-)  # fmt: skip
-
-
-def changed_at(lake: str, table: str) -> int:
-    """The newest version in which rows changed: maintenance makes versions that hold the same rows."""
-    from deltalake import DeltaTable
-
-    history = DeltaTable(path(lake, table)).history()
-    return int(next((entry["version"] for entry in history if entry.get("operation") not in UNCHANGING), 0))
-
-
-def noted(lake: str, table: str) -> dict[str, Any] | None:
-    """What the last commit that changed a table's rows was told to remember, with its `fence`; None where it was told nothing."""
-    from deltalake import DeltaTable
-
-    for entry in DeltaTable(path(lake, table)).history():
-        if entry.get("operation") not in UNCHANGING:
-            found: dict[str, Any] = json.loads(entry.get("userMetadata") or "{}")
-            return found if "note" in found else None
-    return None
-
-
-def size(lake: str, table: str) -> int:
-    """Bytes of the data files of a table's newest version."""
-    from deltalake import DeltaTable
-
-    return sum(DeltaTable(path(lake, table)).get_add_actions(flatten=True)["size_bytes"].to_pylist())
-
-
-def empty(lake: str, table: str) -> bool:
-    """Whether a table's newest version has no data file."""
-    from deltalake import DeltaTable
-
-    return not DeltaTable(path(lake, table)).file_uris()
-
-
-def readable(lake: str, table: str, at: int, snapshot: str | None = None) -> bool:
-    """Whether a version, or a snapshot's partition of it, can still be read: VACUUM may have taken its files or its log."""
-    import pyarrow.fs
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        files = DeltaTable(path(lake, table), version=at).file_uris([("snapshot", "=", parse(snapshot))] if snapshot else None)
-    except (DeltaError, OSError, FileNotFoundError):
-        return False
-    if not files:
-        return True
-    system, _ = pyarrow.fs.FileSystem.from_uri(files[0] if "://" in files[0] else f"file://{files[0]}")
-    names = [name.split("://", 1)[-1] for name in files]
-    return all(info.type is not pyarrow.fs.FileType.NotFound for info in system.get_file_info(names))
-
-
-def unbroken(lake: str, table: str, first: int, last: int) -> bool:
-    """Whether the log still holds every commit from one version to another, and none of them changed the contract."""
-    from deltalake import DeltaTable
-
-    held = {entry["version"]: entry.get("operation") for entry in DeltaTable(path(lake, table)).history()}
-    return held.keys() >= set(range(first, last + 1)) and "CHANGE CONTRACT" not in (held[at] for at in range(first + 1, last + 1))
 
 
 def difference(old: DataFrame, new: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -246,7 +181,7 @@ class Commit:
                 raise CriticalFailure(
                     f"table {table} was changed by somebody else while {self.stage} ran: run {self.stage} again"
                 )
-            if not new and not known and (note is None or (noted(self.lake, table) or {}).get("note") == note):
+            if not new and not known and (note is None or (table_log.noted(self.lake, table) or {}).get("note") == note):
                 return at
             rows = changes.select(*contract.load(table).columns, "_gone")
             if known:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.bench.dedup_meter import Meter
 
-from crawlmill import contract, fence, pins, stage, table
+from crawlmill import contract, fence, pins, stage, table, table_log
 from crawlmill.dedup import local
 from crawlmill.recipe import Recipe, Sketch, load
 from crawlmill.text.minhash import scheme, sketches
@@ -139,7 +139,7 @@ def measure(
             print(
                 f"{k + 1:2d}  {len(pages):7d}  CPU {settled - at:6.1f} s  scan {scanned:5.1f} s  without {rest:6.1f} s  = {rest / first:4.2f} x the 1st   "
                 f"earlier bands {size(lake, 'bands', earlier) / 1e6:7.1f} MB  sets {size(lake, 'signatures', earlier) / 1e6:7.1f} MB  "
-                f"pairs {table.size(lake, 'pairs') / 1e6:5.1f} MB  clusters {table.size(lake, 'clusters') / 1e6:5.1f} MB",
+                f"pairs {table_log.size(lake, 'pairs') / 1e6:5.1f} MB  clusters {table_log.size(lake, 'clusters') / 1e6:5.1f} MB",
                 flush=True,
             )
 

@@ -48,7 +48,8 @@ def mirror(folder: Path, files: list[Path]) -> Path:
 def every(files: list[Path], share: int, folder: Path) -> list[Path]:
     """Copies of the files with every `share`th page: its response record as it is stored."""
     from crawlmill.limits import Limits
-    from crawlmill.sources.records import Counts, Record, read_records
+    from crawlmill.sources.record import Counts, Record
+    from crawlmill.sources.records import read_records
 
     folder.mkdir()
     out = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import fence, ledger, pins, stage, table
+from crawlmill import fence, ledger, pins, stage, table, table_log
 from crawlmill.dedup import feed, local
 from crawlmill.dedup.candidates import rank
 from crawlmill.dedup.resolve import resolve
@@ -196,7 +196,7 @@ def test_what_was_settled_is_known_and_what_cannot_be_built_upon_is_not(
     assert not caplog.records
     # VACUUM took what the bands of a changed snapshot were.
     settled.put(third)
-    note = table.noted(settled.root, "pairs")
+    note = table_log.noted(settled.root, "pairs")
     assert note is not None
     at, victim = note["note"]["pins"]["bands"][MIDDLE], MIDDLE
     from deltalake import DeltaTable
@@ -208,7 +208,7 @@ def test_what_was_settled_is_known_and_what_cannot_be_built_upon_is_not(
     assert f"VACUUM has taken what table bands held of {victim}" in caplog.text
     # An attempt whose rows were found wrong, another recipe, force.
     caplog.clear()
-    assert (found := table.noted(settled.root, "clusters"))
+    assert (found := table_log.noted(settled.root, "clusters"))
     ledger.append_run(settled.root, RunRow("r", "dedup", "*", "key", "failed", fence=found["fence"]))
     settled.settle()
     assert "what wrote it last was found wrong" in caplog.text

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, removals, stage, table
+from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, removals, stage, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 from crawlmill.recipe import Sketch
@@ -111,7 +111,7 @@ def test_removals_are_those_of_every_snapshot(spark: Any, settled: str) -> None:
     ]  # fmt: skip
     run = ledger.released(settled, "dedup", "*")
     assert run is not None
-    note = table.noted(settled, "removals")
+    note = table_log.noted(settled, "removals")
     assert note is not None and note["note"] == {name: run.output(name) for name in ("pairs", "clusters")}
 
 
@@ -140,7 +140,7 @@ def test_removals_are_counted_anew_where_the_last_count_is_of_another_state(
     assert removals.commit(context, still, clusters.limit(0), versions, None) == own
     assert still.rows is None  # counted at these versions already: nothing is read
     # An attempt that died between its commits leaves a count of older versions, and its successor sees no changes.
-    monkeypatch.setattr(table, "noted", lambda *_: {"note": {"pairs": -1, "clusters": -1}})
+    monkeypatch.setattr(table_log, "noted", lambda *_: {"note": {"pairs": -1, "clusters": -1}})
     read = table.read
     stale = [
         (OLD, "language", "tha", 5, 5, 0, 0, 0.0, ["<1>"]),

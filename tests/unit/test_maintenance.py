@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from crawlmill import ledger, maintenance, table
+from crawlmill import ledger, maintenance, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 
@@ -42,7 +42,7 @@ def ran(
 
 def readable(lake: str) -> list[int]:
     """The versions of the four that can still be read."""
-    return [at for at in range(4) if table.readable(lake, "languages", at)]
+    return [at for at in range(4) if table_log.readable(lake, "languages", at)]
 
 
 def test_the_newest_version_and_those_of_runs_in_force_stay(written: str) -> None:
@@ -104,8 +104,8 @@ def test_a_lake_that_is_none_is_told(lake: str) -> None:
 
 
 def test_what_maintenance_commits_is_no_change_of_rows(written: str) -> None:
-    changed = table.changed_at(written, "languages")
+    changed = table_log.changed_at(written, "languages")
     assert changed == table.version(written, "languages") == 3
     maintenance.maintain(written, ["languages"], 0)
     DeltaTable(table.path(written, "languages")).optimize.compact()
-    assert table.changed_at(written, "languages") == changed
+    assert table_log.changed_at(written, "languages") == changed

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawlmill import layout, limits, recipe
+from crawlmill import layout, limits, recipe, recipe_extract
 from crawlmill.errors import UserError
 
 
@@ -177,7 +177,9 @@ def test_values_in_code_leave_the_mapping_alone() -> None:
 def test_limits_are_those_of_the_readers() -> None:
     read = limits.Limits()
     assert recipe.load().extract.read_limits() == read
-    assert set(recipe.Limits.model_fields) | {"mimes", "mimes_excluded"} == {field.name for field in dataclasses.fields(read)}
+    assert set(recipe_extract.Limits.model_fields) | {"mimes", "mimes_excluded"} == {
+        field.name for field in dataclasses.fields(read)
+    }
 
 
 def test_star_takes_all_rules_of_the_base_away(tmp_path: Path) -> None:

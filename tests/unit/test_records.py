@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from crawlmill.limits import Limits
 from crawlmill.sources.members import frames
 from crawlmill.sources.reasons import REASONS
-from crawlmill.sources.records import Counts, Kind, Record, Reject, read_records
+from crawlmill.sources.record import Counts, Record, Reject
+from crawlmill.sources.records import Kind, read_records
 from tests.fixtures import warcs
 
 LIMITS = Limits()

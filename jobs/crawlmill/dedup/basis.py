@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crawlmill import ledger, table
+from crawlmill import ledger, table_log
 from crawlmill.pins import Pins
 
 LOG = logging.getLogger("crawlmill.dedup")
@@ -43,9 +43,9 @@ def note(pins: Pins, names: Iterable[str], settings: str, pairs: int | None = No
 
 def last(lake: str, name: str, settings: str) -> Basis | None:
     """What a table was last settled at; None, said in the log, where that is nothing to build upon."""
-    if table.empty(lake, name) and table.noted(lake, name) is None:
+    if table_log.empty(lake, name) and table_log.noted(lake, name) is None:
         return None
-    found = table.noted(lake, name)
+    found = table_log.noted(lake, name)
     if found is None:
         _nothing(name, "its last commit says nothing of the state that it was settled at")
         return None
@@ -69,7 +69,7 @@ def changed(
 
 def still_there(lake: str, name: str, was: Mapping[str, int], what: str) -> bool:
     """Whether the old partitions that a comparison needs can be read; said in the log where they cannot."""
-    lost = sorted(snapshot for snapshot, at in was.items() if not table.readable(lake, name, at, snapshot))
+    lost = sorted(snapshot for snapshot, at in was.items() if not table_log.readable(lake, name, at, snapshot))
     if lost:
         _nothing(what, f"VACUUM has taken what table {name} held of {', '.join(lost)} when it was settled last")
     return not lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crawlmill import table
+from crawlmill import table, table_log
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +23,7 @@ def sides(spark: SparkSession, lake: str, since: int, until: int) -> DataFrame |
         A row a document that changed side between the two; None where the feed cannot tell, because its log is gone or the table was
         made anew: then everything has to be looked at.
     """
-    if since > until or not table.unbroken(lake, "clusters", since, until):
+    if since > until or not table_log.unbroken(lake, "clusters", since, until):
         return None
     if since == until:
         rows = spark.createDataFrame([], "snapshot string, shard int, id string, kind string, _change_type string")

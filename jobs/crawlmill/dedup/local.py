@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import contract, table
+from crawlmill import contract, table, table_log
 from crawlmill.dedup.relations import Relation
 from crawlmill.text.shingle_set import compare
 
@@ -42,7 +42,7 @@ class _BitOr:
 
 def small(lake: str) -> bool:
     """Whether a lake is small enough for its dedup to be worked out in the driver."""
-    return sum(table.size(lake, name) for name in ("bands", "signatures", "pairs", "clusters")) <= SMALL
+    return sum(table_log.size(lake, name) for name in ("bands", "signatures", "pairs", "clusters")) <= SMALL
 
 
 class LocalRelations:

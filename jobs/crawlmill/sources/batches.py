@@ -20,7 +20,7 @@ from crawlmill.text import charset, html, url
 from crawlmill.text.options import Options
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Extract
+    from crawlmill.recipe_extract import Extract
 
 BATCH_CHARS = 4 << 20
 BATCH_ROWS = 1000

@@ -14,7 +14,8 @@ from crawlmill.limits import Limits
 from crawlmill.sources.fetch import open_local
 from crawlmill.sources.guard import Progress
 from crawlmill.sources.reasons import REASONS
-from crawlmill.sources.records import Counts, Kind, Record, Reject, read_records
+from crawlmill.sources.record import Counts, Record, Reject
+from crawlmill.sources.records import Kind, read_records
 from crawlmill.sources.selection import EVERYTHING, Selection
 from crawlmill.text import charset, html, url
 from crawlmill.text.links import Link

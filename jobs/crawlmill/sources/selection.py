@@ -12,7 +12,7 @@ from crawlmill.sources import lists
 from crawlmill.text.url import host
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Select
+    from crawlmill.recipe_extract import Select
 
 Verdict = tuple[str, str] | None  # reason and message of a reject
 
