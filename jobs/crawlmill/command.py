@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import uuid
 
@@ -23,12 +24,25 @@ def main(stage: Stage, arguments: list[str] | None = None) -> int:
         return end(UserError(f"{error.format_message()} (see --help)"))
     except CrawlmillError as error:
         return end(error)
+    except OSError as error:
+        return end(refused(error))
 
 
 def end(error: CrawlmillError) -> int:
     """Print the one sentence, after the word for its kind, on standard error; returns the exit code."""
     print(f"crawlmill: {error.kind}: {error}", file=sys.stderr, flush=True)
     return error.exit_code
+
+
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
+
+
+def refused(error: OSError) -> UserError:
+    """The user error for what the system refuses: no space, no permission, no folder; raises any other error again."""
+    if error.errno not in REFUSED:
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    return UserError(f"{where}{error.strerror}: free space, or give a path that can be read and written")
 
 
 def _command(stage: Stage) -> click.Command:

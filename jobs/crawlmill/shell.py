@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -39,7 +39,7 @@ def _texts(name: str) -> Iterator[dict[str, Any]]:
 @RECIPE
 @OUT
 def text(files: tuple[str, ...], backend: str | None, rejects: bool, recipe_file: str | None, output: str) -> None:
-    """Main text of the pages in WARC or WET files; how many were rejected, and why, on standard error.
+    """Main text of the pages in WARC or WET files (`-`: standard input); how many were rejected, and why, on standard error.
 
     \b
     Example: crawlmill text crawl.warc.gz --backend trafilatura | head -1
@@ -76,7 +76,7 @@ def _pages(files: tuple[str, ...], options: Any, rejects: bool, found: Found) ->
 
     limits = replace(options.read_limits(), mimes=EVERY_TEXT)
     for name in files:
-        for row in read_pages(name, name, None, limits, options.backend):
+        for row in read_pages(sys.stdin.buffer if name == "-" else name, name, None, limits, options.backend):
             kind = row.pop("row")
             if kind == "document":
                 found.documents += 1
@@ -134,7 +134,8 @@ def count_ngrams(file: str, output: str, buckets: int) -> None:
     from crawlmill.text import reference
 
     raw = reference.count((row["text"] for row in _texts(file)), buckets)
-    Path(output).write_bytes(raw)
+    with rowfile.whole_file(output) as out:
+        out.write(raw)
     click.echo(f"{{path: {output}, sha256: {hashlib.sha256(raw).hexdigest()}}}")
 
 

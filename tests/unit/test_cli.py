@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 import click
 import pytest
 
-from crawlmill import cli, command, ledger, pins, rowfile, sample_crawl, table
+from crawlmill import cli, command, ledger, pins, rowfile, sample_crawl, stage, table
 from crawlmill.errors import AnswerNeeded, CrawlmillError, CriticalFailure, Fenced, SourceUnavailable, UserError
 from crawlmill.sample_crawl import server
 
@@ -366,3 +367,93 @@ def test_the_funnel_reads_versions_that_belong_together(lake: str, capsys: pytes
     assert found.lines == [funnel.Line("eng", 2, 2, 0)] and not found.published
     funnel.print_funnel(lake, S)
     assert "not published yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_zst_file_that_breaks_off_is_not_taken_for_whole(left: int, tmp_path: Path) -> None:
+    """Cut between two lines, where nothing else would show it, in the first frame or a later one."""
+    import zstandard
+
+    lines = [json.dumps({"text": f"line {n}"}).encode() + b"\n" for n in range(50)]
+    frame = zstandard.ZstdCompressor(write_checksum=False).compressobj()
+    open_frame = b"".join(map(frame.compress, lines)) + frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    whole = zstandard.ZstdCompressor().compress(b"".join(lines))
+    path = tmp_path / "rows.jsonl.zst"
+    path.write_bytes(whole * (left - 1) + open_frame)
+    with pytest.raises(UserError, match=r"rows\.jsonl\.zst is damaged"):
+        rows_of(str(path))
+    path.write_bytes(whole * left)
+    assert len(rows_of(str(path))) == 50 * left
+
+
+def test_bytes_that_are_no_utf8_are_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"text": "caf\xc3\xa9"}\n{"text": "caf\xe9"}\n')
+    with pytest.raises(UserError, match=r"rows\.jsonl line 2 is not UTF-8: convert"):
+        rows_of(str(path))
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a mark first \\ud800"}\n')
+    assert rows_of(str(path)) == [{"text": "a mark first \ud800"}]
+
+
+@pytest.mark.parametrize("name", ["absent.jsonl", "absent.parquet", ""])
+def test_files_that_are_not_there_are_told_alike(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="cannot be read .* give the path of a file, or - for standard input"):
+        rows_of(name)
+
+
+def crawlmill(*arguments: str, **how: Any) -> subprocess.Popen[bytes]:
+    code = "from crawlmill import cli; cli.entry()"
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, **how)
+
+
+def test_standard_output_that_is_full_or_closed(crawl: Path, tmp_path: Path) -> None:
+    warc = str(min(crawl.glob(f"crawl-data/{S}/segments/*/warc/*.warc.gz")))
+    with Path("/dev/full").open("wb") as full:
+        process = crawlmill("text", warc, stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 2 and b"standard output cannot be written (No space left on device)" in err
+    assert b"Traceback" not in err
+    process = crawlmill("text", warc, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141
+
+
+def test_text_reads_standard_input(crawl: Path) -> None:
+    warc = min(crawl.glob(f"crawl-data/{S}/segments/*/warc/*.warc.gz"))
+    process = crawlmill("text", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    out, err = process.communicate(warc.read_bytes())
+    assert process.returncode == 0 and len(out.splitlines()) > 50 and b"documents" in err
+
+
+def test_what_the_system_refuses_is_one_sentence(
+    crawl: Path, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "some words to count"}\n')
+    assert "cannot be written" in user_error(monkeypatch, capsys, "count-ngrams", str(rows), "-o", str(tmp_path / "no" / "x.npz"))
+    occupied = str(rows)  # a file where the lake should be
+    assert "rows.jsonl" in user_error(monkeypatch, capsys, "run", S, "--source", str(crawl), "--lake", occupied)
+    assert "there is no table" in user_error(monkeypatch, capsys, "answer", S, "--because", "x", "--lake", str(tmp_path / "none"))
+    assert "CC-MAIN-YYYY-WW" in user_error(monkeypatch, capsys, "plan", "CC-MAIN-20\u0662\u0666-38", "--source", str(crawl))
+
+
+def test_a_lake_of_somebody_else_is_told_before_spark_starts(
+    crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow as pa
+    from deltalake import DeltaTable, write_deltalake
+
+    write_deltalake(f"{tmp_path}/documents", pa.table({"mine": [1]}))
+    monkeypatch.setattr("crawlmill.session.build", None)
+    err = user_error(monkeypatch, capsys, "run", S, "--source", str(crawl), "--lake", str(tmp_path))
+    assert "crawlmill did not make" in err
+    assert DeltaTable(f"{tmp_path}/documents").to_pyarrow_table().to_pydict() == {"mine": [1]}
+
+
+def test_a_stage_whose_input_is_missing_leaves_no_lake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(stage.load("gate"), ["--snapshot", S, "--lake", str(tmp_path / "typo")]) == 2
+    assert "run measure first" in capsys.readouterr().err
+    assert not (tmp_path / "typo" / "documents").exists()
