@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crawlmill import layout, recipe_check
 from crawlmill.errors import UserError
 from crawlmill.limits import Limits as ReadLimits
-from crawlmill.recipe_file import Source, describe, read_source
+from crawlmill.recipe_errors import describe, truths
+from crawlmill.recipe_file import Source, read_source
 from crawlmill.text.options import Backend, Options
 
 SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
@@ -70,12 +71,13 @@ class Select(Section):
 
     seed: int = Field(default=0, description="another seed takes another sample of `files`")
     segments: tuple[str, ...] | None = Field(
-        default=None, description="crawl files of these segments only (`1760000000000.12`); null: all"
+        default=None, min_length=1, description="crawl files of these segments only (`1760000000000.12`); null: all"
     )
     urls: UrlPatterns = UrlPatterns()
     mime_exclude: tuple[str, ...] = Field(default=(), description="media types left out of `mime`, `*` for any characters")
     languages: tuple[str, ...] | None = Field(
         default=None,
+        min_length=1,
         description="pages in one of these by the crawl's own detection (ISO 639-3), and those that it says nothing about; null: all",
     )
     opt_out: tuple[ListFile, ...] = ()
@@ -105,7 +107,9 @@ class Extract(Section):
     kind: Literal["warc", "wet"] = "warc"
     files: int | None = Field(default=None, ge=1, description="take this many crawl files of a snapshot's listing; null: all")
     shards: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = "auto"
-    mime: tuple[str, ...] = Field(default=_READ.mimes, description="media types that are read, `*` for any characters")
+    mime: tuple[str, ...] = Field(
+        default=_READ.mimes, min_length=1, description="media types that are read, `*` for any characters"
+    )
     select: Select = Select()
     outlinks: bool = Field(default=False, description="also write every document's links to table `links`")
     guard_seconds: float | None = Field(
@@ -196,7 +200,7 @@ class Classifier(Section):
     """A fastText model of good texts against `__label__cc`; `languages` null: for all."""
 
     file: Resource
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
 
 
 class Reference(Section):
@@ -235,8 +239,8 @@ class Sketch(Section):
         default=8, ge=1, le=64, description="Han or kana characters a shingle; of Thai, Lao, Khmer and Burmese twice as many"
     )
     bands: int = Field(default=14, ge=1, le=62)
-    rows: int = Field(default=8, ge=1)
-    seed: int = Field(default=1, ge=0)
+    rows: int = Field(default=8, ge=1, le=256)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     scheme: Literal["affine32"] = "affine32"
     max_shingles: int = Field(
         default=16_384, ge=1, description="above it the smallest hashes are kept and the row says `sampled`"
@@ -267,7 +271,7 @@ class Rule(Section):
     signal: str
     op: Literal["min", "max"]
     limit: float | None
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
     severity: Literal["reject", "flag"] = Field(
         default="reject", description="flag: written down, but the document stays eligible"
     )
@@ -282,7 +286,9 @@ class Gate(Section):
     break at least one, for ablations: what these rules take out, as far as the others let it pass.
     """
 
-    languages: tuple[str, ...] | None = Field(default=None, description="keep these languages only (ISO 639-3); null: all")
+    languages: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="keep these languages only (ISO 639-3); null: all"
+    )
     rules: dict[str, Rule] = {}
     inverse: tuple[str, ...] = ()
     limits_from: tuple[str, ...] = Field(default=(), exclude=True)
@@ -345,4 +351,8 @@ def _build(source: Source) -> Recipe:
         recipe = Recipe.model_validate(source.values)
     except ValidationError as error:
         raise UserError(describe(error, source, Recipe)) from None
+    for keys in truths(source.values, recipe):
+        raise UserError(
+            f"{source.place(keys)}: '{'.'.join(keys)}' is a truth value: write a number (YAML reads yes as true, no as false)"
+        )
     return recipe_check.checked(recipe, source)
