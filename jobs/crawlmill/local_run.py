@@ -38,7 +38,7 @@ def plan(job: Job) -> Iterator[Step]:
             why = "asked for by --force"
         elif again := sorted(needs & running, key=stage.NAMES.index):
             why = f"{again[0]} runs before it"
-        elif before is None:
+        elif before is None or last is None or last.verdict not in ledger.RELEASED:
             why = f"its last run failed: {last.message}" if last else "never ran"
         else:
             why = _difference(declared, own, before, upstream)
@@ -61,6 +61,8 @@ def _difference(declared: stage.Stage, job: Job, before: RunRow, upstream: dict[
             "what it reads" if reads - upstream.keys() else f"recipe ({', '.join(declared.recipe)}), transform version or listing"
         )
         return f"its key changed: {changed}"
+    if failed := before.digests.get(stage.INCOMPLETE):
+        return f"{stage.INCOMPLETE} the last time: {failed}"
     return "" if before.inputs == pins.rows(found) else "the versions that it reads changed"
 
 

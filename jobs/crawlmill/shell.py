@@ -114,9 +114,12 @@ def measure(file: str, recipe_file: str | None, output: str) -> None:
     \b
     Example: crawlmill measure labelled.jsonl.zst -o measured.parquet
     """
+    from crawlmill.text import reference
     from crawlmill.text.signals import measure_rows
 
-    rowfile.write(output, measure_rows(_texts(file), _recipe(recipe_file)))
+    recipe = _recipe(recipe_file)
+    reference.check(recipe.measure)
+    rowfile.write(output, measure_rows(_texts(file), recipe))
 
 
 @click.command()

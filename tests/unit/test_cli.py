@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 import click
 import pytest
 
-from crawlmill import cli, command, ledger, pins, rowfile, sample_crawl, stage, table
+from crawlmill import cli, command, ledger, local_run, pins, rowfile, sample_crawl, stage, table
 from crawlmill.errors import AnswerNeeded, CrawlmillError, CriticalFailure, Fenced, SourceUnavailable, UserError
+from crawlmill.ledger import RunRow
 from crawlmill.sample_crawl import server
 
 S = "CC-MAIN-2026-38"
@@ -457,3 +459,32 @@ def test_a_stage_whose_input_is_missing_leaves_no_lake(tmp_path: Path, capsys: p
     assert command.main(stage.load("gate"), ["--snapshot", S, "--lake", str(tmp_path / "typo")]) == 2
     assert "run measure first" in capsys.readouterr().err
     assert not (tmp_path / "typo" / "documents").exists()
+
+
+def test_a_file_that_signals_need_is_missed_before_any_row_is_written(
+    crawl: Path, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(f"extends: default\nmeasure: {{stop_words: {{eng: {{path: /nowhere/en.txt, sha256: {'a' * 64}}}}}}}\n")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "some words", "language": "eng"}\n')
+    monkeypatch.setattr("crawlmill.session.build", None)
+    for verb in (["measure", str(rows)], ["run", S, "--source", str(crawl), "--lake", lake]):
+        assert "/nowhere/en.txt" in user_error(monkeypatch, capsys, *verb, "--recipe", str(recipe))
+    assert call(monkeypatch, "check", "--no-spark", "--source", str(crawl), "--lake", lake, "--recipe", str(recipe)) == 2
+    assert "models   wrong" in capsys.readouterr().out
+
+
+def test_plan_says_run_where_run_would_run(crawl: Path, lake: str) -> None:
+    """A file that could not be fetched, and a later attempt that failed, are done again although no key changed."""
+    table.create_all(lake)
+    job = cli.job(S, lake, str(crawl), None)
+    _, key, _ = stage.resolve(stage.load("extract"), job)
+    row = RunRow("r1", "extract", S, key, "passed", fence=1)
+    ledger.append_run(lake, row)
+    assert not next(local_run.plan(job)).runs
+    ledger.append_run(lake, replace(row, run_id="r2", fence=2, verdict="failed", message="rows were lost"))
+    assert next(local_run.plan(job)).why == "its last run failed: rows were lost"
+    ledger.append_run(lake, replace(row, run_id="r3", fence=3, digests={stage.INCOMPLETE: "2"}))
+    step = next(local_run.plan(job))
+    assert step.runs and "2" in step.why and stage.INCOMPLETE in step.why
