@@ -56,13 +56,19 @@ def read(path: Path) -> tuple[Limits, dict[tuple[str, ...], str]]:
 def _limit(cell: str, rule: str, place: str) -> Limit:
     if cell in _WORDS:
         return _WORDS[cell]
-    try:
-        number = float(cell)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = finite(cell)
+    if number is None:
         raise UserError(f"table {place}: {rule} is {cell!r}: write a number, `off`, `own` or nothing")
     return number
+
+
+def finite(text: str) -> float | None:
+    """The number that a text is; None where it is none, nan and inf included."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def write(head: Iterable[str], rules: Iterable[str], rows: Mapping[str, tuple[str, Mapping[str, Limit], str]]) -> str:

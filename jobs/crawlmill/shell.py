@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -139,7 +140,7 @@ def count_ngrams(file: str, output: str, buckets: int) -> None:
     raw = reference.count((row["text"] for row in _texts(file)), buckets)
     with rowfile.whole_file(output) as out:
         out.write(raw)
-    click.echo(f"{{path: {output}, sha256: {hashlib.sha256(raw).hexdigest()}}}")
+    click.echo(f"{{path: {Path(output).resolve()}, sha256: {hashlib.sha256(raw).hexdigest()}}}")
 
 
 @click.command()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
+from crawlmill import limit_table
 from crawlmill.errors import UserError
 from crawlmill.recipe_file import suggestion
 from crawlmill.text import overlap, rules, signals
@@ -63,10 +63,7 @@ def gate(
 def _number(limit: str) -> float | None:
     if limit == "off":
         return None
-    try:
-        number = float(limit)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = limit_table.finite(limit)
+    if number is None:
         raise UserError(f"--limit {limit!r} is no number: give one, or `off`")
     return number

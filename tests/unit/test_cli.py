@@ -442,6 +442,16 @@ def test_what_the_system_refuses_is_one_sentence(
     assert "CC-MAIN-YYYY-WW" in user_error(monkeypatch, capsys, "plan", "CC-MAIN-20\u0662\u0666-38", "--source", str(crawl))
 
 
+def test_counts_are_named_by_a_path_that_the_recipe_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bare name in a recipe is one below the models folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text('{"text": "some words to count"}\n')
+    assert call(monkeypatch, "count-ngrams", "rows.jsonl", "-o", "own.npz") == 0
+    assert f"path: {tmp_path.resolve()}/own.npz, sha256: " in capsys.readouterr().out
+
+
 def test_a_lake_of_somebody_else_is_told_before_spark_starts(
     crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
