@@ -233,8 +233,8 @@ def main() -> None:
         sys.exit(command.end(UserError(f"{error.format_message()} (see --help)")))
     except CrawlmillError as error:
         sys.exit(command.end(error))
-    except OSError as error:
-        sys.exit(command.end(command.refused(error)))
+    except Exception as error:
+        sys.exit(command.end(command.told(error)))
 
 
 def entry() -> None:

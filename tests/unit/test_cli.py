@@ -498,3 +498,31 @@ def test_plan_says_run_where_run_would_run(crawl: Path, lake: str) -> None:
     ledger.append_run(lake, replace(row, run_id="r3", fence=3, digests={stage.INCOMPLETE: "2"}))
     step = next(local_run.plan(job))
     assert step.runs and "2" in step.why and stage.INCOMPLETE in step.why
+
+
+def test_a_damaged_lake_is_told_in_one_sentence(
+    lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.create_all(lake)
+    ledger.append_run(lake, RunRow("r1", "extract", S, "k", "passed"))
+    for file in Path(lake, "runs").glob("*.parquet"):
+        file.unlink()
+    assert call(monkeypatch, "funnel", "--lake", lake) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("crawlmill: failed: a table of the lake is damaged (") and "Traceback" not in err
+    Path(lake, "runs", "_delta_log", f"{0:020}.json").unlink()
+    assert call(monkeypatch, "funnel", "--lake", lake) == 1
+    assert "a table of the lake is damaged (" in capsys.readouterr().err
+
+
+def test_a_lake_that_may_not_be_read_is_not_called_empty(
+    lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.create_all(lake)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "cannot be read (Permission denied)" in user_error(monkeypatch, capsys, "tables", "--lake", lake)
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        command.told(ZeroDivisionError())
