@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from crawlmill import contract, reconcile
 from crawlmill.command import main
 from crawlmill.final_text import KEYS, final_text, with_language
+from crawlmill.recipe import Recipe
 from crawlmill.stage import Context, Stage
 from crawlmill.text import reference
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 def transform(context: Context) -> dict[str, DataFrame]:
     """A row per document, a column per signal; null where a signal is not defined for the text."""
     options = context.recipe.measure
-    reference.check(options)
     texts = final_text(context.read("documents"), context.read("rewrites"))
     if options.bad_domains is not None:
         texts = texts.join(F.broadcast(context.read("documents", *KEYS, "host")), KEYS, "inner")
@@ -55,6 +55,11 @@ def contamination(texts: DataFrame, references: tuple[Reference, ...]) -> DataFr
     return texts.mapInArrow(look, contract.load("contamination").struct())
 
 
+def preflight(recipe: Recipe) -> None:
+    """The files that signals compare with are there and are those that the recipe names."""
+    reference.check(recipe.measure)
+
+
 STAGE = Stage(
     name="measure",
     reads=("documents", "languages", "rewrites"),
@@ -62,6 +67,7 @@ STAGE = Stage(
     recipe=("measure",),
     version=2,
     transform=transform,
+    preflight=preflight,
     reconcile=reconcile.per_document("documents", "signals"),
 )
 

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import click
 
-from crawlmill import __version__, layout
-from crawlmill.command import end
+from crawlmill import __version__, command, layout
 from crawlmill.errors import CrawlmillError, UserError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -37,9 +36,16 @@ class Commands(click.Group):
         if name in self.lazy:
             from importlib import import_module
 
-            command: click.Command = getattr(import_module(f"crawlmill.{self.lazy[name]}"), name.replace("-", "_"))
-            return command
+            found: click.Command = getattr(import_module(f"crawlmill.{self.lazy[name]}"), name.replace("-", "_"))
+            return found
         return super().get_command(context, name)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the verb. A reader that has gone ends it quietly, with what SIGPIPE gives; click would say 1, a failure."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(141) from None
 
 
 @click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
@@ -187,11 +193,12 @@ def answer(snapshot: str, because: str, lake: str | None) -> None:
     \b
     Example: crawlmill answer CC-MAIN-2026-38 --because "the crawl has fewer hosts this time"
     """
-    from crawlmill import answers, pins
+    from crawlmill import answers, pins, table
     from crawlmill import snapshot as snapshots
 
-    of = pins.EVERY if snapshot == answers.ALL else snapshots.parse(snapshot)
-    count = answers.give(layout.lake_root(lake), of, because)
+    root, of = layout.lake_root(lake), pins.EVERY if snapshot == answers.ALL else snapshots.parse(snapshot)
+    table.require(root, "quality")
+    count = answers.give(root, of, because)
     click.echo(f"{count} warnings of {snapshot} answered")
 
 
@@ -224,11 +231,11 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except click.UsageError as error:
-        sys.exit(end(UserError(f"{error.format_message()} (see --help)")))
+        sys.exit(command.end(UserError(f"{error.format_message()} (see --help)")))
     except CrawlmillError as error:
-        sys.exit(end(error))
-    except BrokenPipeError:
-        sys.exit(141)
+        sys.exit(command.end(error))
+    except Exception as error:
+        sys.exit(command.end(command.told(error)))
 
 
 def entry() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crawlmill import ledger, pins, stage
+from crawlmill import ledger, pins, stage, table
 from crawlmill.errors import CrawlmillError
 from crawlmill.ledger import RunRow
 from crawlmill.stage import Job
@@ -29,7 +29,7 @@ def plan(job: Job) -> Iterator[Step]:
     running: set[str] = set()
     for name in stage.NAMES:
         declared = stage.load(name)
-        needs = {pins.WRITTEN_BY[table] for table in declared.reads} if declared.per_snapshot else {"gate", "sketch"}
+        needs = {pins.WRITTEN_BY[read] for read in declared.reads} if declared.per_snapshot else {"gate", "sketch"}
         needs = needs if name != "publish" else {"dedup"}
         own = job if declared.per_snapshot else replace(job, snapshot=pins.EVERY)
         before = ledger.released(job.lake, name, own.snapshot)
@@ -38,7 +38,7 @@ def plan(job: Job) -> Iterator[Step]:
             why = "asked for by --force"
         elif again := sorted(needs & running, key=stage.NAMES.index):
             why = f"{again[0]} runs before it"
-        elif before is None:
+        elif before is None or last is None or last.verdict not in ledger.RELEASED:
             why = f"its last run failed: {last.message}" if last else "never ran"
         else:
             why = _difference(declared, own, before, upstream)
@@ -56,11 +56,13 @@ def _difference(declared: stage.Stage, job: Job, before: RunRow, upstream: dict[
     except CrawlmillError as error:
         return str(error)
     if now != before.stage_key:
-        reads = {pins.WRITTEN_BY[table] for table in declared.reads}
+        reads = {pins.WRITTEN_BY[read] for read in declared.reads}
         changed = (
             "what it reads" if reads - upstream.keys() else f"recipe ({', '.join(declared.recipe)}), transform version or listing"
         )
         return f"its key changed: {changed}"
+    if failed := before.digests.get(stage.INCOMPLETE):
+        return f"{stage.INCOMPLETE} the last time: {failed}"
     return "" if before.inputs == pins.rows(found) else "the versions that it reads changed"
 
 
@@ -78,7 +80,8 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
     for name in stage.NAMES:
         if preflight := stage.load(name).preflight:
             preflight(job.recipe)
-    crawl.listing(job.source, job.snapshot, job.recipe)  # a wrong id or an unreachable source, before Spark takes its seconds
+    crawl.listing(job.source, job.snapshot, job.recipe)  # a wrong id, source or lake is told before Spark takes its seconds
+    table.create_all(job.lake)
     columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     rows: list[RunRow] = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -94,6 +97,10 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
                 progress.advance(bar)
                 if row.message:
                     progress.console.print(f"{name}: {row.verdict}: {row.message}", highlight=False)
+        except KeyboardInterrupt:
+            spark.sparkContext.setLogLevel("OFF")  # else every task that is cut off says so, with a stack
+            spark.sparkContext.cancelAllJobs()
+            raise
         finally:
             spark.stop()
     return rows

@@ -17,8 +17,9 @@ from pydantic import Field, ValidationError
 
 from crawlmill import layout, recipe_check
 from crawlmill.errors import UserError
+from crawlmill.recipe_errors import describe, truths
 from crawlmill.recipe_extract import Extract
-from crawlmill.recipe_file import Source, describe, read_source
+from crawlmill.recipe_file import Source, read_source
 from crawlmill.recipe_section import Section
 
 SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
@@ -95,7 +96,7 @@ class Classifier(Section):
     """A fastText model of good texts against `__label__cc`; `languages` null: for all."""
 
     file: Resource
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
 
 
 class Reference(Section):
@@ -134,8 +135,8 @@ class Sketch(Section):
         default=8, ge=1, le=64, description="Han or kana characters a shingle; of Thai, Lao, Khmer and Burmese twice as many"
     )
     bands: int = Field(default=14, ge=1, le=62)
-    rows: int = Field(default=8, ge=1)
-    seed: int = Field(default=1, ge=0)
+    rows: int = Field(default=8, ge=1, le=256)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     scheme: Literal["affine32"] = "affine32"
     max_shingles: int = Field(
         default=16_384, ge=1, description="above it the smallest hashes are kept and the row says `sampled`"
@@ -166,7 +167,7 @@ class Rule(Section):
     signal: str
     op: Literal["min", "max"]
     limit: float | None
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
     severity: Literal["reject", "flag"] = Field(
         default="reject", description="flag: written down, but the document stays eligible"
     )
@@ -181,7 +182,9 @@ class Gate(Section):
     break at least one, for ablations: what these rules take out, as far as the others let it pass.
     """
 
-    languages: tuple[str, ...] | None = Field(default=None, description="keep these languages only (ISO 639-3); null: all")
+    languages: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="keep these languages only (ISO 639-3); null: all"
+    )
     rules: dict[str, Rule] = Field(default={})
     inverse: tuple[str, ...] = ()
     limits_from: tuple[str, ...] = Field(default=(), exclude=True)
@@ -244,4 +247,8 @@ def _build(source: Source) -> Recipe:
         recipe = Recipe.model_validate(source.values)
     except ValidationError as error:
         raise UserError(describe(error, source, Recipe)) from None
+    for keys in truths(source.values, recipe):
+        raise UserError(
+            f"{source.place(keys)}: '{'.'.join(keys)}' is a truth value: write a number (YAML reads yes as true, no as false)"
+        )
     return recipe_check.checked(recipe, source)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawlmill import limit_table
 from crawlmill.errors import UserError
 from crawlmill.llm import settings
 from crawlmill.recipe_file import Source, suggestion
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["checked", "suggestion"]
 _SCRIPT = re.compile(r"[A-Z][a-z]{3}\Z")
+_RULE = re.compile(r"[\w.-]{1,64}\Z")
+RESERVED = (rules.SELECTED, rules.INVERSE, rules.HOOK, "label", *limit_table.FOR_PEOPLE)
+"""Names with a meaning of their own in verdicts and in tables of limits."""
 
 
 def checked(recipe: Recipe, source: Source) -> Recipe:
@@ -124,6 +128,10 @@ def _check_gate(recipe: Recipe, source: Source) -> None:
     _check_languages(recipe, gate.languages or (), ("gate", "languages"), source)
     for name, rule in gate.rules.items():
         path = ("gate", "rules", name)
+        if name in RESERVED or not _RULE.match(name):
+            raise UserError(
+                f"{source.place(path)}: no rule may be called {name!r}: take letters, digits, `_`, `.` and `-`, and none of {', '.join(RESERVED)}"
+            )
         if rule.signal not in known:
             raise UserError(
                 f"{source.place((*path, 'signal'))}: rule {name!r} reads an unknown signal {rule.signal!r}{suggestion(rule.signal, known)}"

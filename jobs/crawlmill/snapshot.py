@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from crawlmill.errors import UserError
 
-SNAPSHOT = re.compile(r"CC-MAIN-20\d\d-\d\d(?:-\d\d)?")
+SNAPSHOT = re.compile(r"CC-MAIN-20\d\d-\d\d(?:-\d\d)?", re.ASCII)
 FILES_PER_SHARD = 90  # 90,000 crawl files of a real snapshot make 1,000 shards
 MAX_SHARDS = 1000
 

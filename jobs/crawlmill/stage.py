@@ -194,8 +194,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
         raise UserError(f"{stage.name} takes a snapshot as a whole: leave --shards to extract")
     if stage.preflight:
         stage.preflight(job.recipe)
-    table.create_all(job.lake)
     found, stage_key, listing = resolve(stage, job)
+    table.create_all(job.lake)
     done = None if job.force else up_to_date(stage, job, stage_key, found)
     if done:
         say(f"{stage.name} {job.snapshot}: up to date since run {done.run_id}")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from crawlmill import ledger, pins
 from crawlmill.errors import UserError
-from crawlmill.text import rules
+from crawlmill.text import overlap, rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,7 +157,9 @@ def _whole(before: Gate, after: Gate) -> bool:
 def _annotated(lake: str, snapshot: str, shard: int, at: dict[str, int], verdicts: pa.Table, wanted: list[str]) -> pa.RecordBatch:
     """The wanted columns of a shard's documents, in the order of their verdicts."""
     columns = {name: verdicts[name] for name in ("language", "language_script")}
-    for table, own in (("signals", [n for n in wanted if n not in rules.ANNOTATIONS]), ("languages", list(rules.ANNOTATIONS))):
+    columns |= _overlaps(lake, snapshot, shard, at, verdicts["id"], [name for name in wanted if name in overlap.ANNOTATIONS])
+    measured = [name for name in wanted if name not in rules.ANNOTATIONS and name not in overlap.ANNOTATIONS]
+    for table, own in (("signals", measured), ("languages", list(rules.ANNOTATIONS))):
         names = [name for name in own if name in wanted]
         if names:
             rows = _dataset(lake, table, at[table]).to_table(columns=["id", *names], filter=_part(snapshot, shard))
@@ -167,6 +169,25 @@ def _annotated(lake: str, snapshot: str, shard: int, at: dict[str, int], verdict
             columns |= {name: rows[name].take(place) for name in names}
     batch = pa.table({**columns, **dict.fromkeys(("id", "snapshot", "shard"), verdicts["id"])}).combine_chunks()
     found: pa.RecordBatch = batch.to_batches()[0] if batch.num_rows else pa.RecordBatch.from_pylist([], schema=batch.schema)
+    return found
+
+
+def _overlaps(lake: str, snapshot: str, shard: int, at: dict[str, int], ids: Any, wanted: list[str]) -> dict[str, Any]:
+    """What documents share with reference sets, as the gate reads it: the greatest value over the sets of a kind, 0 for none."""
+    if not wanted:
+        return {}
+    if "contamination" not in at:
+        raise UserError(
+            f"measure of {snapshot} looked for no reference set, and {wanted[0]} is of one: name sets under measure.references"
+        )
+    named = ["id", "kind", *sorted({overlap.ANNOTATIONS[name].column for name in wanted})]
+    rows = _dataset(lake, "contamination", at["contamination"]).to_table(columns=named, filter=_part(snapshot, shard))
+    found = {}
+    for name in wanted:
+        of = overlap.ANNOTATIONS[name]
+        greatest = rows.filter(pc.equal(rows["kind"], of.kind)).group_by("id").aggregate([(of.column, "max")]).combine_chunks()
+        place = pc.index_in(ids, value_set=greatest["id"].combine_chunks())
+        found[name] = pc.fill_null(greatest[f"{of.column}_max"].take(place).cast(pa.float64()), 0.0)
     return found
 
 

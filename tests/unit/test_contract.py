@@ -316,6 +316,15 @@ class TestMigrate:
         with pytest.raises(UserError, match=r"follows contract 1.2.0, this code has 1.1.0"):
             contract.migrate(lake, "languages")
 
+    def test_the_table_of_somebody_else_is_left_alone(self, schemas: Path, tmp_path: Path) -> None:
+        import pyarrow as pa
+        from deltalake import DeltaTable, write_deltalake
+
+        write_deltalake(f"{tmp_path}/other/languages", pa.table({"mine": [1, 2, 3]}))
+        with pytest.raises(UserError, match=r"other/languages is a Delta table that crawlmill did not make: give another folder"):
+            contract.migrate(f"{tmp_path}/other", "languages")
+        assert DeltaTable(f"{tmp_path}/other/languages").to_pyarrow_table().to_pydict() == {"mine": [1, 2, 3]}
+
     def test_absent_table(self, schemas: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="there is no table languages"):
             contract.migrate(str(tmp_path / "nowhere"), "languages")
