@@ -21,7 +21,7 @@ from crawlmill.limits import Limits as ReadLimits
 from crawlmill.recipe_file import Source, describe, read_source
 from crawlmill.text.options import Backend, Options
 
-SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
+SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "recycle", "publish")
 _READ = ReadLimits()
 
 
@@ -104,7 +104,7 @@ class Extract(Section):
     cascade_to: Literal["resiliparse", "trafilatura"] = "trafilatura"
     kind: Literal["warc", "wet"] = "warc"
     files: int | None = Field(default=None, ge=1, description="take this many crawl files of a snapshot's listing; null: all")
-    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = "auto"
+    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=900)] = "auto"
     mime: tuple[str, ...] = Field(default=_READ.mimes, description="media types that are read, `*` for any characters")
     select: Select = Select()
     outlinks: bool = Field(default=False, description="also write every document's links to table `links`")
@@ -289,8 +289,44 @@ class Gate(Section):
     limits: dict[str, dict[str, float | Literal["own"] | None]] = {}
 
 
+class Bucket(Section):
+    """A page's quality bucket: how many of `edges` its score reaches. The score is a sum of weighted annotations; those it lacks count as 0.
+
+    Annotations are signals, columns of `languages` that rules may read, and `rules_failed`. By default a page that fails no rule is in
+    bucket 19, one that fails a rule in 11, and each further rule costs one: what the gate dropped is never among the best.
+    """
+
+    weights: dict[str, float] = {"rules_failed": -1.0}
+    intercept: float = 0.0
+    edges: tuple[float, ...] = Field(
+        default=(*range(-11, 0), *[-0.5] * 8), min_length=1, max_length=19, description="ascending; equal ones leave buckets out"
+    )
+
+
+class Recycle(Section):
+    """Further documents made of pages that the gate dropped for quality alone. No hooks: nothing is recycled."""
+
+    hooks: tuple[HookSpec, ...] = Field(default=(), description="hooks of phase recycle; each works on the page itself")
+    bucket: Bucket = Bucket()
+    eligible: bool = Field(default=False, description="make further documents of eligible pages, too")
+    never: tuple[str, ...] = Field(default=(), description="rules (patterns) of which a broken one keeps a page from it")
+
+
+class Mix(Section):
+    """How much of the corpus may be derived."""
+
+    rewritten: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="greatest share of derived documents in a snapshot's published tokens; 1: all that are kept",
+    )
+
+
 class Publish(Section):
-    """The corpus; its columns are its contract's, so there is nothing to choose yet."""
+    """The corpus; its columns are its contract's."""
+
+    mix: Mix = Mix()
 
 
 class Recipe(Section):
@@ -303,6 +339,7 @@ class Recipe(Section):
     sketch: Sketch = Sketch()
     dedup: Dedup = Dedup()
     gate: Gate = Gate()
+    recycle: Recycle = Recycle()
     publish: Publish = Publish()
 
     def slice(self, sections: Iterable[str] = SECTIONS) -> dict[str, Any]:

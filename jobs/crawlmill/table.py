@@ -162,6 +162,20 @@ def unbroken(lake: str, table: str, first: int, last: int) -> bool:
     return held.keys() >= set(range(first, last + 1)) and "CHANGE CONTRACT" not in (held[at] for at in range(first + 1, last + 1))
 
 
+def writers(lake: str, table: str, snapshot: str, since: int, until: int) -> set[str]:
+    """The stages that wrote to a snapshot's partitions after one version, up to another."""
+    from deltalake import DeltaTable
+
+    found = set()
+    for entry in DeltaTable(path(lake, table), version=until).history():  # newest first
+        if entry["version"] <= since:
+            break
+        said = json.loads(entry.get("userMetadata") or "{}")
+        if said.get("snapshot") == snapshot:
+            found.add(str(said.get("stage")))
+    return found
+
+
 def difference(old: DataFrame, new: DataFrame, keys: Sequence[str]) -> DataFrame:
     """What makes rows `old` equal to rows `new` of the same columns: changes as `Commit.merge` takes them."""
     from pyspark.sql import functions as F
