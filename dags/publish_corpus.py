@@ -31,7 +31,9 @@ from crawlmill.orchestrate.stages import DEFAULTS, PUBLISHED, WHERE, stage_group
     dag_display_name="Publish the corpus",
     description="Deduplicate what has been ingested and publish what is kept",
     doc_md=__doc__,
-    schedule=PartitionedAssetTimetable(assets=Asset("verdicts"), default_partition_mapper=FixedKeyMapper(PUBLISHED)),
+    schedule=PartitionedAssetTimetable(
+        assets=Asset("verdicts") | Asset("recycled"), default_partition_mapper=FixedKeyMapper(PUBLISHED)
+    ),
     start_date=datetime(2008, 1, 1),
     catchup=False,
     is_paused_upon_creation=False,

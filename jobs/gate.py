@@ -26,7 +26,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
     narrow = context.read("languages", *KEYS, "language_script", *sorted(wanted & rules.ANNOTATIONS.keys()))
     columns = ["snapshot", *KEYS, "language", *sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())]
     annotations = context.read("signals", *columns).join(F.broadcast(narrow), KEYS, "inner")
-    if ("contamination", context.job.snapshot) in context.pins:
+    if context.has("contamination"):
         annotations = with_overlaps(annotations, context.read("contamination"))
     elif overlaps:
         raise UserError(

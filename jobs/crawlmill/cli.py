@@ -88,7 +88,7 @@ def job(snapshot: str, lake: str | None, source: str | None, recipe_file: str | 
 @RECIPE
 @click.option("--force", is_flag=True, help="Run every stage again even if nothing changed.")
 def run(snapshot: str, lake: str | None, source: str | None, recipe_file: str | None, force: bool) -> None:
-    """All eight stages on a snapshot, without Airflow, in one Spark session.
+    """All stages on a snapshot, without Airflow, in one Spark session.
 
     Stages whose key did not change are skipped; `crawlmill plan` tells which.
 
@@ -121,8 +121,9 @@ def plan(snapshot: str, lake: str | None, source: str | None, recipe_file: str |
 
 @cli.command()
 @click.argument("snapshot", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a snapshot a line.")
 @LAKE
-def funnel(snapshot: str | None, lake: str | None) -> None:
+def funnel(snapshot: str | None, lake: str | None, as_json: bool) -> None:
     """Pages in, pages out, by snapshot and language.
 
     \b
@@ -134,7 +135,7 @@ def funnel(snapshot: str | None, lake: str | None) -> None:
 
     root = layout.lake_root(lake)
     table.require(root, "runs")
-    funnels.print_funnel(root, snapshots.parse(snapshot) if snapshot else None)
+    funnels.print_funnel(root, snapshots.parse(snapshot) if snapshot else None, as_json)
 
 
 @cli.command()

@@ -28,8 +28,11 @@ def plan(job: Job) -> Iterator[Step]:
     upstream: dict[str, str] = {}
     running: set[str] = set()
     for name in stage.NAMES:
+        if not stage.wanted(name, job.recipe):
+            yield Step(name, False, f"the recipe asks for no {name}")
+            continue
         declared = stage.load(name)
-        needs = {pins.WRITTEN_BY[read] for read in declared.reads} if declared.per_snapshot else {"gate", "sketch"}
+        needs = {pins.WRITTEN_BY[read] for read in declared.reads} if declared.per_snapshot else {"gate", "sketch", "recycle"}
         needs = needs if name != "publish" else {"dedup"}
         own = job if declared.per_snapshot else replace(job, snapshot=pins.EVERY)
         before = ledger.released(job.lake, name, own.snapshot)
@@ -77,7 +80,8 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
     from crawlmill import crawl
     from crawlmill.session import build
 
-    for name in stage.NAMES:
+    names = [name for name in stage.NAMES if stage.wanted(name, job.recipe)]
+    for name in names:
         if preflight := stage.load(name).preflight:
             preflight(job.recipe)
     crawl.listing(job.source, job.snapshot, job.recipe)  # a wrong id, source or lake is told before Spark takes its seconds
@@ -85,10 +89,10 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
     columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     rows: list[RunRow] = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("starting Spark", total=len(stage.NAMES))
+        bar = progress.add_task("starting Spark", total=len(names))
         spark = build(f"crawlmill run {job.snapshot}")
         try:
-            for name in stage.NAMES:
+            for name in names:
                 declared = stage.load(name)
                 own = replace(job, snapshot=job.snapshot if declared.per_snapshot else pins.EVERY, run_id=f"{job.run_id}-{name}")
                 progress.update(bar, description=f"{name} {own.snapshot}".replace("*", "all snapshots"))

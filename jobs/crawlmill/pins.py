@@ -19,6 +19,7 @@ WRITTEN_BY = {
     "crawl_files": "extract", "documents": "extract", "rejects": "extract", "languages": "identify", "rewrites": "rewrite",
     "rewrite_steps": "rewrite", "line_counts": "rewrite", "duplicate_lines": "rewrite",
     "signals": "measure", "contamination": "measure", "signatures": "sketch", "bands": "sketch", "verdicts": "gate", "page_index": "gate",
+    "recycled": "recycle",
     "pairs": "dedup", "clusters": "dedup", "removals": "dedup", "corpus": "publish",
 }  # fmt: skip
 EVERY = "*"  # the snapshot of a run over all snapshots
@@ -62,14 +63,20 @@ def for_snapshot(lake: str, stage: str, snapshot: str, reads: Iterable[str]) -> 
     return pins, keys
 
 
-def ingested(lake: str) -> tuple[Pins, dict[str, str]]:
+def ingested(lake: str, recycled: bool = False) -> tuple[Pins, dict[str, str]]:
     """Pins and keys of every snapshot that has passed gate and sketch on the same documents, newest such pair of runs.
 
+    `recycled`: with derived documents, at the versions that the newest run of recycle left, which rests on such a pair.
     A snapshot that is just being ingested again keeps its last complete state; one that never was complete is not in it.
     """
     pins: Pins = {}
     keys: dict[str, str] = {}
+    done = ledger.released_snapshots(lake, "recycle") if recycled else {}
     for snapshot in ledger.released_snapshots(lake, "gate"):
+        if snapshot in done:
+            pins |= of(done[snapshot])
+            keys[f"recycle@{snapshot}"] = done[snapshot].stage_key
+            continue
         gates = [run for run in ledger.runs(lake, "gate", snapshot) if run.verdict in ledger.RELEASED]
         sketches = [run for run in ledger.runs(lake, "sketch", snapshot) if run.verdict in ledger.RELEASED]
         pair = next(((g, s) for g in reversed(gates) for s in reversed(sketches) if agree(of(g), of(s))), None)

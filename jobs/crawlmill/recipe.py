@@ -22,7 +22,7 @@ from crawlmill.recipe_extract import Extract
 from crawlmill.recipe_file import Source, read_source
 from crawlmill.recipe_section import Section
 
-SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
+SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "recycle", "publish")
 
 
 class Identify(Section):
@@ -191,8 +191,44 @@ class Gate(Section):
     limits: dict[str, dict[str, float | Literal["own"] | None]] = Field(default={})
 
 
+class Bucket(Section):
+    """A page's quality bucket: how many of `edges` its score reaches. The score is a sum of weighted annotations; those it lacks count as 0.
+
+    Annotations are signals, columns of `languages` that rules may read, and `rules_failed`. By default a page that fails no rule is in
+    bucket 19, one that fails a rule in 11, and each further rule costs one: what the gate dropped is never among the best.
+    """
+
+    weights: dict[str, float] = {"rules_failed": -1.0}
+    intercept: float = 0.0
+    edges: tuple[float, ...] = Field(
+        default=(*range(-11, 0), *[-0.5] * 8), min_length=1, max_length=19, description="ascending; equal ones leave buckets out"
+    )
+
+
+class Recycle(Section):
+    """Further documents made of pages that the gate dropped for quality alone. No hooks: nothing is recycled."""
+
+    hooks: tuple[HookSpec, ...] = Field(default=(), description="hooks of phase recycle; each works on the page itself")
+    bucket: Bucket = Bucket()
+    eligible: bool = Field(default=False, description="make further documents of eligible pages, too")
+    never: tuple[str, ...] = Field(default=(), description="rules (patterns) of which a broken one keeps a page from it")
+
+
+class Mix(Section):
+    """How much of the corpus may be derived."""
+
+    rewritten: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="greatest share of derived documents in a snapshot's published tokens; 1: all that are kept",
+    )
+
+
 class Publish(Section):
-    """The corpus; its columns are its contract's, so there is nothing to choose yet."""
+    """The corpus; its columns are its contract's."""
+
+    mix: Mix = Mix()
 
 
 class Recipe(Section):
@@ -205,6 +241,7 @@ class Recipe(Section):
     sketch: Sketch = Sketch()
     dedup: Dedup = Dedup()
     gate: Gate = Gate()
+    recycle: Recycle = Recycle()
     publish: Publish = Publish()
 
     def slice(self, sections: Iterable[str] = SECTIONS) -> dict[str, Any]:

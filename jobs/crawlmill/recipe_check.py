@@ -12,7 +12,7 @@ from crawlmill.errors import UserError
 from crawlmill.llm import settings
 from crawlmill.recipe_file import Source, suggestion
 from crawlmill.sources.lists import digest
-from crawlmill.text import hooks, language, language_model, overlap, rules, signals
+from crawlmill.text import hooks, language, language_model, overlap, recycle, rules, signals
 
 if TYPE_CHECKING:
     from crawlmill.recipe import HookSpec, Identify, Recipe, Reference, Rule
@@ -32,11 +32,14 @@ def checked(recipe: Recipe, source: Source) -> Recipe:
     references = _references(recipe, source)
     _check_gate(recipe, source)
     select = _select(recipe, source)
-    filled = tuple(_hook(spec, source, position) for position, spec in enumerate(recipe.rewrite.hooks))
+    filled = tuple(_hook(spec, source, ("rewrite", "hooks", str(at))) for at, spec in enumerate(recipe.rewrite.hooks))
+    recycled = tuple(_hook(spec, source, ("recycle", "hooks", str(at))) for at, spec in enumerate(recipe.recycle.hooks))
+    _check_recycle(recipe, source)
     _check_duplicates(recipe, source)
     sections = {
         "extract": recipe.extract.model_copy(update={"select": select}),
         "rewrite": recipe.rewrite.model_copy(update={"hooks": filled}),
+        "recycle": recipe.recycle.model_copy(update={"hooks": recycled}),
         "measure": recipe.measure.model_copy(update={"references": references}),
     }
     return recipe.model_copy(update=sections)
@@ -214,8 +217,27 @@ def _check_duplicates(recipe: Recipe, source: Source) -> None:
                 raise UserError(f"{place}: hook {spec.name!r} works on the text as extracted: put it first")
 
 
-def _hook(spec: HookSpec, source: Source, position: int) -> HookSpec:
-    path = ("rewrite", "hooks", str(position))
+def _check_recycle(recipe: Recipe, source: Source) -> None:
+    path = ("recycle", "bucket")
+    known = {*signals.SIGNALS, *rules.ANNOTATIONS, recycle.RULES_FAILED}
+    for name in recipe.recycle.bucket.weights:
+        if name not in known:
+            place = source.place((*path, "weights", name))
+            raise UserError(f"{place}: a bucket cannot weigh {name!r}, which is no annotation{suggestion(name, known)}")
+    if list(recipe.recycle.bucket.edges) != sorted(recipe.recycle.bucket.edges):
+        raise UserError(f"{source.place((*path, 'edges'))}: the edges of buckets must ascend: sort them")
+    for pattern in recipe.recycle.never:
+        if not fnmatch.filter(recipe.gate.rules, pattern):
+            place = source.place(("recycle", "never"))
+            raise UserError(f"{place}: no rule is called {pattern!r}{suggestion(pattern, recipe.gate.rules)}")
+    names = [spec.name for spec in recipe.recycle.hooks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"{source.place(('recycle', 'hooks'))}: hook {twice[0]!r} stands twice: one page's documents would bear one id"
+        )
+
+
+def _hook(spec: HookSpec, source: Source, path: tuple[str, ...]) -> HookSpec:
     installed = hooks.available()
     if spec.name not in installed:
         raise UserError(f"{source.place(path)}: no hook named {spec.name!r} is installed{suggestion(spec.name, installed)}")
@@ -224,10 +246,12 @@ def _hook(spec: HookSpec, source: Source, position: int) -> HookSpec:
         raise UserError(
             f"{source.place(path)}: hook {spec.name!r} is asked for in version {spec.version!r}, installed is {hook.version!r}"
         )
-    if hook.phase != "before_dedup":
+    if path[0] == "rewrite" and hook.phase != "before_dedup":
         raise UserError(
-            f"{source.place(path)}: hook {spec.name!r} needs signals or verdicts, so it cannot run before dedup: take it away"
+            f"{source.place(path)}: hook {spec.name!r} needs signals or verdicts, so it cannot run before dedup: put it under recycle"
         )
+    if path[0] == "recycle" and hook.phase != "recycle":
+        raise UserError(f"{source.place(path)}: hook {spec.name!r} is of phase {hook.phase}: put it under rewrite")
     for key, value in spec.options.items():
         if key not in hook.options:
             raise UserError(

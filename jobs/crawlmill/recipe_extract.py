@@ -88,7 +88,7 @@ class Extract(Section):
     cascade_to: Literal["resiliparse", "trafilatura"] = "trafilatura"
     kind: Literal["warc", "wet"] = "warc"
     files: int | None = Field(default=None, ge=1, description="take this many crawl files of a snapshot's listing; null: all")
-    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = "auto"
+    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=900)] = "auto"
     mime: tuple[str, ...] = Field(
         default=_READ.mimes, min_length=1, description="media types that are read, `*` for any characters"
     )

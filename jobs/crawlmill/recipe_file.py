@@ -63,6 +63,11 @@ def read_source(path: Path | None, values: Mapping[str, Any] | None = None) -> S
     return Source(merged, where, str(path) if path else "values", frozenset(tables))
 
 
+def read_keys(path: Path) -> dict[str, Any]:
+    """The values of a recipe with its bases, without the tables of limits, which are long: for a look at a key or two."""
+    return _with_bases(path, None, ())[0]
+
+
 def _names(gate: Any) -> list[str]:
     """The tables of limits that a gate names, one or several."""
     named = gate.get("limits_from") if isinstance(gate, dict) else None

@@ -16,7 +16,7 @@ from crawlmill.errors import UserError
 
 TABLES = (
     "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "languages", "line_counts", "links",
-    "llm_answers", "pairs", "quality", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures", "verdicts",
+    "llm_answers", "pairs", "quality", "recycled", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures", "verdicts",
 )  # fmt: skip
 SCHEMAS = layout.schemas_dir()  # read before a test moves the home folder
 ACROSS_SNAPSHOTS = ("pairs", "quality", "removals", "runs")
@@ -57,7 +57,7 @@ def test_expectations_are_few_and_never_of_columns_alone() -> None:
         rules = contract.load(table).expectations
         assert len(rules) <= (5 if table in ("documents", "crawl_files", "removals") else 3), table
         counted = any("row_count" in rule["type"] or "unexpected_rows" in rule["type"] for rule in rules)
-        empty_is_fine = table in ("rejects", "rewrite_steps")  # a snapshot without rejects, a recipe without hooks
+        empty_is_fine = table in ("rejects", "rewrite_steps", "recycled")  # a snapshot without rejects, a recipe without hooks
         assert counted or empty_is_fine or not rules, table
 
 
