@@ -132,10 +132,15 @@ def _clusters(lake: str) -> dict[str, Any] | None:
     members: Counter[str] = Counter()
     for batch in dataset(lake, "clusters", run.output("clusters")).to_batches(columns=["survivor_id"]):
         members.update(batch.column(0).to_pylist())
-    classes = [{"size": name, "clusters": 0, "documents": 0} for _, name in cluster_stats.CLASSES]
+    counts = [[0, 0] for _ in cluster_stats.CLASSES]
     for size in members.values():
         place = max(n for n, (first, _) in enumerate(cluster_stats.CLASSES) if size >= first)
-        classes[place] |= {"clusters": classes[place]["clusters"] + 1, "documents": classes[place]["documents"] + size}
+        counts[place][0] += 1
+        counts[place][1] += size
+    classes = [
+        {"size": name, "clusters": clusters, "documents": documents}
+        for (_, name), (clusters, documents) in zip(cluster_stats.CLASSES, counts, strict=True)
+    ]
     largest = sorted(((size, identity) for identity, size in members.items() if size > 1), key=lambda one: (-one[0], one[1]))[
         :TOP
     ]

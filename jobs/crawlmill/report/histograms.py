@@ -192,7 +192,8 @@ def _add(table: dict[str, Rule], name: str, op: str, limit: float, span: Span, v
     """Add values to a rule's counts; the place of a value is the number of edges at or below it (`min`), or below it (`max`)."""
     if name not in table:
         edges, at = span.edges(limit)
-        table[name] = Rule(span, limit, edges, at, *(np.zeros(len(edges) + 1, dtype=np.int64) for _ in range(2)))
+        alone, others = np.zeros((2, len(edges) + 1), dtype=np.int64)
+        table[name] = Rule(span, limit, edges, at, alone, others)
     rule, known = table[name], ~np.isnan(values)
     place = np.searchsorted(rule.edges, values[known], side="right" if op == "min" else "left")
     rule.alone += np.bincount(place[decides[known]], minlength=len(rule.alone))
