@@ -37,12 +37,7 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "n": lambda n: f"{n:,.0f}",
-        "pct": lambda share: f"{100 * share:.1f} %",
-        "shown": printable,
-        "signed": _signed,
-    }
+    environment.filters |= {"n": "{:,.0f}".format, "pct": _percent, "shown": printable, "signed": _signed}
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     inline = {name: found.get(name) for name in FOR_SCRIPT} | {"rules": {rule["name"]: rule["op"] for rule in found["rules"]}}
     own = {name: Markup(text) for name, text in (("style", style), ("script", script), ("data", island(inline)))}  # noqa: S704
@@ -58,6 +53,10 @@ def island(value: Any) -> str:
 def _hash(script: str) -> str:
     """The policy's name of a script, `sha256-…`."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _signed(change: float | None) -> str:
