@@ -38,6 +38,7 @@ def gather(lake: str, snapshot: str, book: Rulebook) -> dict[str, Any]:
         "stages": _stages(lake, snapshot),
         "expectations": _expectations(lake, snapshot),
         "at": dict(sorted(at.items())),
+        "recipe_key": book.key,
     }
 
 
