@@ -141,3 +141,31 @@ def _version(entry: dict[str, Any]) -> dict[str, Any]:
         "rows": str(metrics.get("numOutputRows", metrics.get("num_added_rows", ""))),
         "files": str(metrics.get("numFiles", metrics.get("num_added_files", ""))), "run": who.get("run_id", ""),
     }  # fmt: skip
+
+
+@click.command()
+@click.argument("snapshot", required=False)
+@click.option("--out", "-o", metavar="FILE", help="Where to write it [SNAPSHOT.html in this folder].")
+@LAKE
+@RECIPE
+def report(snapshot: str | None, out: str | None, lake: str | None, recipe_file: str | None) -> None:
+    """A snapshot's report: one HTML file with funnel, languages, limits to drag, duplicates, samples, expectations and runs.
+
+    \b
+    Example: crawlmill report CC-MAIN-2026-43 --out report.html
+    """
+    from pathlib import Path
+
+    from crawlmill import defined_at, table
+    from crawlmill import report as reports
+    from crawlmill.whatif_cli import newest
+
+    root = layout.lake_root(lake)
+    table.require(root, "runs")
+    name = newest(root, snapshot)
+    path = Path(out or f"{name}.html")
+    try:
+        size = reports.write(root, name, defined_at.rulebook(recipe_file), path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): give another --out") from None
+    click.echo(f"{path}: {size / 1e6:.2f} MB")

@@ -198,7 +198,7 @@ class Bucket(Section):
     bucket 19, one that fails a rule in 11, and each further rule costs one: what the gate dropped is never among the best.
     """
 
-    weights: dict[str, float] = {"rules_failed": -1.0}
+    weights: dict[str, float] = Field(default={"rules_failed": -1.0})
     intercept: float = 0.0
     edges: tuple[float, ...] = Field(
         default=(*range(-11, 0), *[-0.5] * 8), min_length=1, max_length=19, description="ascending; equal ones leave buckets out"

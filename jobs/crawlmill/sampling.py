@@ -201,13 +201,13 @@ def _with_texts(reader: Reader, snapshot: str, at: dict[str, int], samples: list
         if sample.id and not (sample.why and "reason" in sample.why[0]):
             wanted.setdefault(sample.shard, set()).add(sample.id)
     texts = {key: row for shard, ids in wanted.items() for key, row in _texts(reader, snapshot, shard, ids, at).items()}
-    stays = _stays(reader, {why["survivor_id"] for sample in samples for why in sample.why if "survivor_id" in why})
+    others = stays(reader, {why["survivor_id"] for sample in samples for why in sample.why if "survivor_id" in why})
     for sample in samples:
         found = texts.get((sample.shard, str(sample.id)), {})
         sample.url, sample.before = found.get("url", sample.url), found.get("before")
         sample.after = found.get("after")
         for why in sample.why:
-            if (other := stays.get(why.get("survivor_id", ""))) is not None:
+            if (other := others.get(why.get("survivor_id", ""))) is not None:
                 why["survivor_url"], sample.after = other["url"], other.get("after") or other["before"]
     return samples
 
@@ -222,7 +222,7 @@ def _texts(reader: Reader, snapshot: str, shard: int, ids: set[str], at: dict[st
     return found
 
 
-def _stays(reader: Reader, ids: set[str]) -> dict[str, dict[str, str]]:
+def stays(reader: Reader, ids: set[str]) -> dict[str, dict[str, str]]:
     """The texts of staying documents by id; their places are in `clusters`."""
     import pyarrow.dataset as ds
 
