@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.standard.operators import hitl
+from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from crawlmill import answers, contract, ledger, table
@@ -59,7 +61,11 @@ def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def operator(lake: str) -> QualityApproval:
-    return QualityApproval(task_id="approve", lake=lake, hours="1.5")
+    made = QualityApproval(task_id="approve", lake=lake, hours="1.5")
+    made.params = ParamsDict(
+        {"lake": Param("", type="string"), "wait_minutes": Param(360, type="integer")}
+    )  # the DAG's, as at run time
+    return made
 
 
 def event(choice: str, user: Any = None, because: str = "fewer hosts") -> dict[str, Any]:
@@ -84,6 +90,7 @@ def test_the_form_shows_expectation_value_history_and_samples_as_data(written: s
     judged(written, NEW, '{"eng": 0.2}')
     ask(written, context)
     body = context["told"]["body"]
+    assert list(context["told"]["params"]) == ["because"]
     assert "1 quality warning:" in context["told"]["subject"]
     assert "as many are kept as before" in body and '`{"eng": 0.2}`' in body and f'{OLD} `{{"eng": 0.7}}`' in body
     assert "a 'page' text" in body, "a sample cannot end the code that it stands in"

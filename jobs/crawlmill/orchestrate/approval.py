@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import answers, layout
@@ -34,11 +35,12 @@ class QualityApproval(HITLOperator):
     template_fields = ("subject", "body", "lake", "hours")
 
     def __init__(self, *, lake: str, hours: str, **kwargs: Any) -> None:
-        # Airflow hands every operator the DAG's params; the form shows the task's own only.
-        because = Param("", type="string", title="Because", description="The reason, kept with the answer.", source="task")
-        kwargs["params"] = {**kwargs.get("params", {}), "because": because}
         super().__init__(subject="Publish in spite of quality warnings?", options=[PUBLISH, HOLD], **kwargs)
         self.lake, self.hours = lake, hours
+
+    def _form(self) -> ParamsDict:
+        """The form's one field. Airflow gives a task all parameters of its DAG, and they would be asked for, too."""
+        return ParamsDict({"because": Param("", type="string", title="Because", description="The reason, kept with the answer.")})
 
     def execute(self, context: Context) -> None:
         """Ask, if there is anything to ask."""
@@ -52,10 +54,12 @@ class QualityApproval(HITLOperator):
         self.body = answers.question(lake, open_)
         self.defaults = [PUBLISH if answers.on_timeout(open_) == "publish" else HOLD]
         self.response_timeout = timedelta(hours=float(self.hours))
+        self.params = self._form()
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Record the answer; raise AirflowFailException where it was to hold."""
+        self.params = self._form()
         answer = super().execute_complete(context, event)
         (choice,) = answer["chosen_options"]
         who = _name(answer["responded_by_user"])
