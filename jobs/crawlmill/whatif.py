@@ -167,7 +167,7 @@ def _overlaps(lake: str, snapshot: str, shard: int, at: dict[str, int], ids: Any
             f"measure of {snapshot} looked for no reference set, and {wanted[0]} is of one: name sets under measure.references"
         )
     named = ["id", "kind", *sorted({overlap.ANNOTATIONS[name].column for name in wanted})]
-    rows = _dataset(lake, "contamination", at["contamination"]).to_table(columns=named, filter=_part(snapshot, shard))
+    rows = dataset(lake, "contamination", at["contamination"]).to_table(columns=named, filter=part(snapshot, shard))
     found = {}
     for name in wanted:
         of = overlap.ANNOTATIONS[name]
