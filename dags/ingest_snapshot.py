@@ -59,7 +59,7 @@ def ingest_snapshot() -> None:
     # gate needs no sketch, but its event says that the snapshot is complete.
     extract >> identify >> rewrite >> [measure, sketch] >> gate
     if recycles():
-        gate >> stage_group("recycle", "dropped pages are rewritten, and judged as any document")  # type: ignore[operator]
+        gate >> stage_group("recycle", "dropped pages are rewritten, and judged as any document")
 
 
 ingest_snapshot()
