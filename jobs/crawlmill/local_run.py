@@ -101,10 +101,6 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
                 progress.advance(bar)
                 if row.message:
                     progress.console.print(f"{name}: {row.verdict}: {row.message}", highlight=False)
-        except KeyboardInterrupt:
-            spark.sparkContext.setLogLevel("OFF")  # else every task that is cut off says so, with a stack
-            spark.sparkContext.cancelAllJobs()
-            raise
         finally:
             spark.stop()
     return rows
