@@ -22,7 +22,7 @@ LIMIT = 300.0  # seconds for the training run; an idle machine with two cores ne
 def main(target: Path) -> int:
     """Make the archive `target`, then `.cache/spark-conf`, which uses it. Returns 0, or the exit code of the training run where that failed."""
     target.unlink(missing_ok=True)
-    draft = target.with_suffix(".part")
+    draft = target.with_suffix(f".{os.getpid()}.part")
     with tempfile.TemporaryDirectory(prefix="crawlmill-classes-") as scratch:
         conf = session.write_conf_dir(Path(scratch) / "conf", f"-XX:ArchiveClassesAtExit={draft}", "-Xlog:cds*=off")
         code = _run(

@@ -82,30 +82,31 @@ def test_java_reads_the_arguments_and_is_silent_about_an_archive_that_is_none(
     assert "Not enough arguments" in done.stderr and "warning" not in (done.stdout + done.stderr).lower()
 
 
-def test_a_training_run_that_fails_leaves_settings_without_an_archive(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def dump(env: dict[str, str], content: bytes) -> list[str]:
+    """Write the archive that a JVM with these settings would; returns the JVM's words."""
+    found = words(Path(env["SPARK_CONF_DIR"]))
+    target = next(word.removeprefix("-XX:ArchiveClassesAtExit=") for word in found if "ArchiveClassesAtExit" in word)
+    Path(target).write_bytes(content)
+    return found
+
+
+def test_a_training_run_that_fails_leaves_settings_without_an_archive(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = module("class_archive")
     seen: list[Any] = []
-
-    def failing(command: list[str], env: dict[str, str]) -> int:
-        seen.append(words(Path(env["SPARK_CONF_DIR"])))
-        (cache / "spark-classes.part").write_bytes(b"half")
-        return 1
-
-    monkeypatch.setattr(tool, "_run", failing)
+    monkeypatch.setattr(tool, "_run", lambda command, env: seen.append(dump(env, b"half")) or 1)
     session.class_archive().write_bytes(b"older")
     assert tool.main(session.class_archive()) == 1
-    assert f"-XX:ArchiveClassesAtExit={cache / 'spark-classes.part'}" in seen[0]
+    assert not any("SharedArchiveFile" in word for word in seen[0])
     assert sorted(path.name for path in cache.iterdir()) == ["jars", "spark-conf"]
     assert not any("Shared" in word for word in words(cache / "spark-conf"))
 
 
 def test_a_training_run_that_ends_well_leaves_the_archive(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = module("class_archive")
-    monkeypatch.setattr(tool, "_run", lambda command, env: 0 * (cache / "spark-classes.part").write_bytes(b"whole"))
+    monkeypatch.setattr(tool, "_run", lambda command, env: 0 * len(dump(env, b"whole")))
     assert tool.main(session.class_archive()) == 0
-    assert session.class_archive().read_bytes() == b"whole" and not (cache / "spark-classes.part").exists()
+    assert session.class_archive().read_bytes() == b"whole"
+    assert sorted(path.name for path in cache.iterdir()) == ["jars", "spark-classes.jsa", "spark-conf"]
     assert f"-XX:SharedArchiveFile={session.class_archive()}" in words(cache / "spark-conf")
 
 
