@@ -13,11 +13,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, reconcile
+from crawlmill import contract, external_scores, reconcile
 from crawlmill.command import main
 from crawlmill.final_text import KEYS, final_text, with_language
 from crawlmill.stage import Context, Stage
-from crawlmill.text import reference
+from crawlmill.text import reference, scorers
 
 if TYPE_CHECKING:
     from crawlmill.recipe import Reference
@@ -27,6 +27,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
     """A row per document, a column per signal; null where a signal is not defined for the text."""
     options = context.recipe.measure
     reference.check(options)
+    scorers.check(options.scorers)
     texts = final_text(context.read("documents"), context.read("rewrites"))
     if options.bad_domains is not None:
         texts = texts.join(F.broadcast(context.read("documents", *KEYS, "host")), KEYS, "inner")
@@ -37,6 +38,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
         return (measure_batch(batch, options) for batch in batches)
 
     signals = with_language(texts, context.read("languages")).mapInArrow(measure, contract.load("signals").struct())
+    signals = external_scores.joined(signals, context)
     references = context.recipe.measure.references
     return {"signals": signals} | ({"contamination": contamination(texts, references)} if references else {})
 
@@ -60,7 +62,8 @@ STAGE = Stage(
     reads=("documents", "languages", "rewrites"),
     writes=("signals", "contamination"),
     recipe=("measure",),
-    version=2,
+    version=3,
+    also=external_scores.pinned,
     transform=transform,
     reconcile=reconcile.per_document("documents", "signals"),
 )

@@ -22,6 +22,8 @@ class Facts:
         eligible: of these, the eligible ones.
         fires: by rule, how many documents of a language and script broke it, whether that decided or not.
         nulls: by column, how many rows have no value in it.
+        scored: by scorer, how many rows of a language have its score.
+        spoken: rows by language, where there are scores.
         files: crawl files that were read to their end, and the sums over them of their number columns.
     """
 
@@ -31,6 +33,8 @@ class Facts:
     fires: dict[str, dict[Label, int]] = field(default_factory=dict)
     nulls: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    scored: dict[str, dict[str, int]] = field(default_factory=dict)
+    spoken: dict[str, int] = field(default_factory=dict)
 
 
 def of(table: str, rows: DataFrame) -> Facts:
@@ -69,7 +73,18 @@ def _signals(rows: DataFrame) -> Facts:
 
     columns = [found.name for found in rows.schema if found.dataType.simpleString() == "double"]
     found = rows.agg(F.count("id").alias("rows"), *(F.count(name).alias(name) for name in columns)).collect()[0]
-    return Facts(found["rows"], nulls={name: found["rows"] - found[name] for name in columns})
+    scored: dict[str, dict[str, int]] = {}
+    spoken: dict[str, int] = {}
+    if "scores" in rows.columns:
+        told = rows.where("scores IS NOT NULL")
+        spoken = {row["language"]: row["count"] for row in told.groupBy("language").count().collect()}
+        each = (
+            told.select("language", F.explode("scores").alias("scorer", "value")).where("value IS NOT NULL") if spoken else None
+        )
+        for row in each.groupBy("scorer", "language").count().collect() if each is not None else ():
+            scored.setdefault(row["scorer"], {})[row["language"]] = row["count"]
+    nulls = {name: found["rows"] - found[name] for name in columns}
+    return Facts(found["rows"], nulls=nulls, scored=scored, spoken=spoken)
 
 
 def _crawl_files(rows: DataFrame) -> Facts:

@@ -20,6 +20,7 @@ WRITTEN_BY = {
     "rewrite_steps": "rewrite", "line_counts": "rewrite", "duplicate_lines": "rewrite",
     "signals": "measure", "contamination": "measure", "signatures": "sketch", "bands": "sketch", "verdicts": "gate",
     "pairs": "dedup", "clusters": "dedup", "removals": "dedup", "corpus": "publish",
+    "external_scores": "load-scores",
 }  # fmt: skip
 EVERY = "*"  # the snapshot of a run over all snapshots
 

@@ -19,6 +19,7 @@ from crawlmill import layout, recipe_check
 from crawlmill.errors import UserError
 from crawlmill.limits import Limits as ReadLimits
 from crawlmill.recipe_file import Source, describe, read_source
+from crawlmill.recipe_scorers import Scorer
 from crawlmill.text.options import Backend, Options
 
 SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
@@ -225,6 +226,7 @@ class Measure(Section):
     references: tuple[Reference, ...] = Field(
         default=(), description="benchmarks to decontaminate from, corpora to deny or allow"
     )
+    scorers: dict[str, Scorer] = Field(default={}, description="scores by name, which rules read as `score.NAME`")
 
 
 class Sketch(Section):

@@ -95,6 +95,7 @@ class Stage:
         transform: pinned inputs to rows, a table each.
         commit: writes the rows; by default each table's own partitions are replaced.
         optional: tables it writes only where the recipe asks.
+        also: further pins and upstream keys that the job's recipe asks for.
         keep: whether its outputs are worked out and kept before the table's lock is taken; False where the transform has done the work.
         preflight: what can be known to be missing before Spark starts; raises UserError.
         reconcile: counts what was read and what was written; raises CriticalFailure where they do not match.
@@ -110,6 +111,7 @@ class Stage:
     commit: Callable[[Context, table.Commit, Outputs], dict[str, int]] | None = None
     preflight: Callable[[Recipe], object] | None = None
     optional: tuple[str, ...] = ()
+    also: Callable[[Job], tuple[Pins, dict[str, str]]] | None = None
     keep: bool = True
 
     @property
@@ -159,6 +161,9 @@ def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
         return {}, key(stage, job.recipe, {"listing": listing.digest}), listing
     if stage.per_snapshot:
         found, upstream = pins.for_snapshot(job.lake, stage.name, job.snapshot, stage.reads)
+        if stage.also:
+            more, keys = stage.also(job)
+            found, upstream = found | more, upstream | keys
         return found, key(stage, job.recipe, upstream), None
     if stage.name == "dedup":
         found, upstream = pins.ingested(job.lake)

@@ -43,8 +43,9 @@ def gate(
             raise UserError(f"{label!r} is no label: give a language (deu, srp_Cyrl) or a script (Cyrl)")
     if rule not in before.rules and (signal is None or op is None):
         raise UserError(f"the recipe has no rule {rule!r}{suggestion(rule, before.rules)}; for a new one give --signal and --op")
-    if signal is not None and signal not in {*signals.SIGNALS, *rules.ANNOTATIONS}:
-        raise UserError(f"there is no signal {signal!r}{suggestion(signal, {*signals.SIGNALS, *rules.ANNOTATIONS})}")
+    known_signals = {*signals.SIGNALS, *rules.ANNOTATIONS}
+    if signal is not None and signal not in known_signals and not signal.startswith(rules.SCORE):
+        raise UserError(f"there is no signal {signal!r}{suggestion(signal, known_signals)}")
     known = before.rules.get(rule)
     changed = known or Rule.model_validate({"signal": signal, "op": op, "limit": None})
     changed = changed.model_copy(update={key: new for key, new in (("signal", signal), ("op", op)) if new is not None})
