@@ -105,6 +105,8 @@ def measure_batch(batch: pa.RecordBatch, options: Measure | None = None) -> pa.R
     scorers = options.scorers if options is not None else {}
     told = scores([text or "" for text in texts], [language or "und" for language in languages], columns, scorers)
     scored = [[(name, values[row]) for name, values in told.items()] if scorers else None for row in range(batch.num_rows)]
+    with_lines = options is not None and options.lines
+    lines = [measure_lines(text or "") if with_lines else None for text in texts]
     arrays = [
         *(batch.column(name) for name in keys),
         pa.array([DEFINITION] * batch.num_rows, pa.string()),
