@@ -9,7 +9,7 @@ ones and those trained with hierarchical softmax are asked by fastText itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,25 @@ class Lines:
     hashes: NDArray[np.uint64]
     wide: NDArray[np.uint64]
     starts: NDArray[np.int64]
+    kept: dict[tuple[int, int], Any] = field(default_factory=dict)
+
+    def owners(self) -> tuple[NDArray[np.int64], int]:
+        """The line of each word, and the number of lines."""
+        if (0, 0) not in self.kept:
+            self.kept[0, 0] = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.hashes)))
+        return self.kept[0, 0], len(self.starts)
+
+    def ngrams(self, n: int, buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(bucket, line) of every n-gram; kept for the next model with as many buckets."""
+        if (n, buckets) not in self.kept:
+            grams, size = self.hashes, len(self.hashes)
+            for more in range(1, n):
+                grams = grams[: size - more] * _NGRAM + self.hashes[more:]
+            owner, _ = self.owners()
+            same = owner[: size - n + 1] == owner[n - 1 :]
+            self.kept[n, buckets] = (grams[same] % np.uint64(buckets)).astype(np.int64), owner[: size - n + 1][same]
+        found: tuple[NDArray[np.int64], NDArray[np.int64]] = self.kept[n, buckets]
+        return found
 
 
 def read(lines: Sequence[str]) -> Lines:
@@ -70,7 +89,7 @@ def _fnv(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np
 
 @dataclass(frozen=True)
 class Collapsed:
-    """A classifier with a number a word and label: rows of `weights` are words, then buckets of n-grams."""
+    """A classifier with a number a word and label, one for both of two labels: rows of `weights` are words, then buckets of n-grams."""
 
     labels: tuple[str, ...]
     keys: NDArray[np.uint64]
@@ -85,26 +104,24 @@ class Collapsed:
     def probabilities(self, lines: Lines) -> NDArray[np.float64]:
         """Of each line and label; a line without a known word has NaN."""
         known = self._find(lines.wide)
-        sizes = np.diff(lines.starts, append=len(lines.hashes))
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-        totals, counts = self._sums(known[known >= 0], owner[known >= 0], len(sizes))
-        grams = lines.hashes
-        for n in range(1, self.ngrams):
-            same = owner[: len(owner) - n] == owner[n:]
-            grams = grams[:-1] * _NGRAM + lines.hashes[n:] if len(grams) > 1 else grams[:0]
-            rows = self.words + (grams[same] % np.uint64(self.buckets)).astype(np.int64)
-            more, number = self._sums(rows, owner[: len(owner) - n][same], len(sizes))
+        owner, size = lines.owners()
+        totals, counts = self._sums(known[known >= 0], owner[known >= 0], size)
+        for n in range(2, self.ngrams + 1):
+            buckets, of = lines.ngrams(n, self.buckets)
+            more, number = self._sums(self.words + buckets, of, size)
             totals, counts = totals + more, counts + number
         with np.errstate(invalid="ignore", divide="ignore"):
             logits = totals / counts[:, None]
         if self.one_vs_all:
             return np.asarray(1 / (1 + np.exp(-logits)))
+        if logits.shape[1] < len(self.labels):  # two labels: the difference is kept
+            logits = np.concatenate([logits, np.zeros_like(logits)], axis=1)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def _sums(self, rows: Any, owner: Any, lines: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Sums of weights and numbers of rows by line. Added in order, so a line's sum does not depend on its neighbours."""
-        columns = [np.bincount(owner, weights=self.weights[rows, at], minlength=lines) for at in range(len(self.labels))]
+        columns = [np.bincount(owner, weights=self.weights[rows, at], minlength=lines) for at in range(self.weights.shape[1])]
         return np.stack(columns, axis=1), np.bincount(owner, minlength=lines)
 
     def _find(self, wide: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -156,13 +173,15 @@ def collapse(model: Any) -> Collapsed:
     words = model.f.getVocab("strict")[0]
     keys = read_words(words)
     order = np.argsort(keys, kind="stable")
-    weights = np.array(model.f.getInputMatrix()) @ np.array(model.f.getOutputMatrix()).T
+    labels, one_vs_all = tuple(model.f.getLabels("strict")[0]), args.loss.name == "ova"
+    last = np.array(model.f.getOutputMatrix())
+    weights = np.array(model.f.getInputMatrix()) @ (last if len(last) != 2 or one_vs_all else last[:1] - last[1:]).T
     bounds = (np.arange(1 << _TABLE, dtype=np.uint64)) << np.uint64(64 - _TABLE)
     index = np.append(np.searchsorted(keys[order], bounds), len(keys)).astype(np.int64)
     return Collapsed(
-        labels=tuple(model.f.getLabels("strict")[0]), keys=keys[order], rows=order.astype(np.int64), index=index,
+        labels=labels, keys=keys[order], rows=order.astype(np.int64), index=index,
         weights=np.ascontiguousarray(weights, dtype=np.float32), words=len(words), ngrams=int(args.wordNgrams), buckets=max(1, int(args.bucket)),
-        one_vs_all=args.loss.name == "ova",
+        one_vs_all=one_vs_all,
     )  # fmt: skip
 
 
