@@ -158,7 +158,7 @@ def contrast(parts: int) -> None:
         print(f"rules and score >= .5: precision {float(good[both].mean()):.3f} recall {float(both[good].mean()):.3f}")
 
 
-PACKAGES = {"deu": "gimp-help-de", "fra": "gimp-help-fr", "spa": "gimp-help-es", "ita": "gimp-help-it", "rus": "gimp-help-ru"}
+PACKAGES = {"de": "gimp-help-de", "fr": "gimp-help-fr", "es": "gimp-help-es", "it": "gimp-help-it", "ru": "gimp-help-ru"}
 
 
 def scale_pages(folder: Path, count: int) -> dict[str, list[str]]:
