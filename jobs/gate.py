@@ -24,8 +24,13 @@ def transform(context: Context) -> dict[str, DataFrame]:
     wanted = {rule.signal for rule in options.rules.values()}
     overlaps = sorted(wanted & overlap.ANNOTATIONS.keys())
     narrow = context.read("languages", *KEYS, "language_script", *sorted(wanted & rules.ANNOTATIONS.keys()))
-    columns = ["snapshot", *KEYS, "language", *sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())]
-    annotations = context.read("signals", *columns).join(F.broadcast(narrow), KEYS, "inner")
+    own = sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())
+    scored = [
+        F.col("scores").getItem(name.removeprefix(rules.SCORE)).alias(name) if name.startswith(rules.SCORE) else F.col(name)
+        for name in own
+    ]
+    signals = context.read("signals").select("snapshot", *KEYS, "language", *scored)
+    annotations = signals.join(F.broadcast(narrow), KEYS, "inner")
     if context.has("contamination"):
         annotations = with_overlaps(annotations, context.read("contamination"))
     elif overlaps:

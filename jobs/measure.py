@@ -13,12 +13,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, reconcile
+from crawlmill import contract, external_scores, reconcile
 from crawlmill.command import main
 from crawlmill.final_text import KEYS, final_text, with_language
 from crawlmill.recipe import Recipe
 from crawlmill.stage import Context, Stage
-from crawlmill.text import reference
+from crawlmill.text import reference, scorers
 
 if TYPE_CHECKING:
     from crawlmill.recipe import Reference
@@ -37,6 +37,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
         return (measure_batch(batch, options) for batch in batches)
 
     signals = with_language(texts, context.read("languages")).mapInArrow(measure, contract.load("signals").struct())
+    signals = external_scores.joined(signals, context)
     references = context.recipe.measure.references
     return {"signals": signals} | ({"contamination": contamination(texts, references)} if references else {})
 
@@ -58,6 +59,7 @@ def contamination(texts: DataFrame, references: tuple[Reference, ...]) -> DataFr
 def preflight(recipe: Recipe) -> None:
     """The files that signals compare with are there and are those that the recipe names."""
     reference.check(recipe.measure)
+    scorers.check(recipe.measure.scorers)
 
 
 STAGE = Stage(
@@ -65,7 +67,8 @@ STAGE = Stage(
     reads=("documents", "languages", "rewrites"),
     writes=("signals", "contamination"),
     recipe=("measure",),
-    version=2,
+    version=3,
+    also=external_scores.pinned,
     transform=transform,
     preflight=preflight,
     reconcile=reconcile.per_document("documents", "signals"),

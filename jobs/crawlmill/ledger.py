@@ -59,10 +59,10 @@ def append_rows(lake: str, table: str, rows: Sequence[Mapping[str, Any]]) -> Non
     with fence.lock(lake, table):
         target = DeltaTable(f"{lake}/{table}")
         schema = pa.schema(target.schema().to_arrow())
-        write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=_plain(schema)), mode="append")
+        write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=plain(schema)), mode="append")
 
 
-def _plain(schema: Any) -> Any:
+def plain(schema: Any) -> Any:
     """The schema with Arrow's ordinary string types: from_pylist builds no views."""
     import pyarrow as pa
 

@@ -21,6 +21,7 @@ WRITTEN_BY = {
     "signals": "measure", "contamination": "measure", "signatures": "sketch", "bands": "sketch", "verdicts": "gate", "page_index": "gate",
     "recycled": "recycle",
     "pairs": "dedup", "clusters": "dedup", "removals": "dedup", "corpus": "publish",
+    "external_scores": "load-scores",
 }  # fmt: skip
 EVERY = "*"  # the snapshot of a run over all snapshots
 

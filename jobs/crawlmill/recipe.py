@@ -20,6 +20,7 @@ from crawlmill.errors import UserError
 from crawlmill.recipe_errors import describe, truths
 from crawlmill.recipe_extract import Extract
 from crawlmill.recipe_file import Source, read_source
+from crawlmill.recipe_scorers import Scorer
 from crawlmill.recipe_section import Section
 
 SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "recycle", "publish")
@@ -125,6 +126,7 @@ class Measure(Section):
     references: tuple[Reference, ...] = Field(
         default=(), description="benchmarks to decontaminate from, corpora to deny or allow"
     )
+    scorers: dict[str, Scorer] = Field(default={}, description="scores by name, which rules read as `score.NAME`")
 
 
 class Sketch(Section):

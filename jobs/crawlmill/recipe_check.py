@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawlmill import limit_table
+from crawlmill import limit_table, recipe_scorers
 from crawlmill.errors import UserError
 from crawlmill.llm import settings
 from crawlmill.recipe_file import Source, suggestion
@@ -40,7 +40,7 @@ def checked(recipe: Recipe, source: Source) -> Recipe:
         "extract": recipe.extract.model_copy(update={"select": select}),
         "rewrite": recipe.rewrite.model_copy(update={"hooks": filled}),
         "recycle": recipe.recycle.model_copy(update={"hooks": recycled}),
-        "measure": recipe.measure.model_copy(update={"references": references}),
+        "measure": recipe_scorers.checked(recipe.measure, source).model_copy(update={"references": references}),
     }
     return recipe.model_copy(update=sections)
 
@@ -127,7 +127,7 @@ def _references(recipe: Recipe, source: Source) -> tuple[Reference, ...]:
 def _check_gate(recipe: Recipe, source: Source) -> None:
     gate = recipe.gate
     kinds = {reference.kind for reference in recipe.measure.references}
-    known = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS}
+    known = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS, *recipe_scorers.signal_names(recipe.measure)}
     _check_languages(recipe, gate.languages or (), ("gate", "languages"), source)
     for name, rule in gate.rules.items():
         path = ("gate", "rules", name)
@@ -174,6 +174,8 @@ def _check_limits(recipe: Recipe, source: Source) -> None:
 
 def _check_limit(name: str, rule: Rule, limit: float, path: tuple[str, ...], source: Source) -> None:
     """Refuse a limit that no document can break, or that all do: it is a slip, and `null` says it better."""
+    if rule.signal.startswith(rules.SCORE):
+        return  # scores of some kinds are negative, and those of others are made elsewhere
     top = 1.0 if _unit(rule.signal) == "fraction" else None
     never = limit <= 0 if rule.op == "min" else top is not None and limit >= top
     always = top is not None and limit > top if rule.op == "min" else limit < 0

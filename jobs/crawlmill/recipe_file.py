@@ -98,6 +98,7 @@ def _with_bases(path: Path | None, values: dict[str, Any] | None, seen: tuple[st
     for entry in _list_files(values):
         entry["path"] = str(folder / entry["path"])
     _find_references(values.get("measure"), folder)
+    _find_scorers(values.get("measure"), folder)
     base = values.pop("extends", None)
     if base is None:
         return values, where
@@ -133,6 +134,14 @@ def _find_references(measure: Any, folder: Path) -> None:
     for reference in (measure.get("references") or ()) if isinstance(measure, dict) else ():
         if isinstance(reference, dict) and isinstance(reference.get("path"), str):
             reference["path"] = str((folder / reference["path"]).absolute())
+
+
+def _find_scorers(measure: Any, folder: Path) -> None:
+    """The same for scorers' files that lie beside the recipe; others are sought below the models folder."""
+    scorers = measure.get("scorers") if isinstance(measure, dict) else None
+    for scorer in scorers.values() if isinstance(scorers, dict) else ():
+        if isinstance(scorer, dict) and isinstance(scorer.get("path"), str) and (folder / scorer["path"]).is_file():
+            scorer["path"] = str((folder / scorer["path"]).absolute())
 
 
 def _find(name: str, folder: Path, key: str) -> Path:

@@ -105,6 +105,7 @@ class Stage:
         commit: writes the rows; by default each table's own partitions are replaced.
         optional: tables it writes only where the recipe asks.
         borrows: tables of other stages of which it writes the reserved shards, those of derived documents.
+        also: further pins and upstream keys that the job's recipe asks for.
         keep: whether its outputs are worked out and kept before the table's lock is taken; False where the transform has done the work.
         preflight: what can be known to be missing before Spark starts; raises UserError.
         reconcile: counts what was read and what was written; raises CriticalFailure where they do not match.
@@ -121,6 +122,7 @@ class Stage:
     preflight: Callable[[Recipe], object] | None = None
     optional: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
+    also: Callable[[Job], tuple[Pins, dict[str, str]]] | None = None
     keep: bool = True
 
     @property
@@ -179,6 +181,9 @@ def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
         return {}, key(stage, job.recipe, {"listing": listing.digest}), listing
     if stage.per_snapshot:
         found, upstream = pins.for_snapshot(job.lake, stage.name, job.snapshot, stage.reads)
+        if stage.also:
+            more, keys = stage.also(job)
+            found, upstream = found | more, upstream | keys
         return found, key(stage, job.recipe, upstream), None
     if stage.name == "dedup":
         found, upstream = pins.ingested(job.lake, wanted("recycle", job.recipe))

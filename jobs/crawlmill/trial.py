@@ -45,7 +45,7 @@ def gate(
     if rule not in before.rules and (signal is None or op is None):
         raise UserError(f"the recipe has no rule {rule!r}{suggestion(rule, before.rules)}; for a new one give --signal and --op")
     readable = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS}
-    if signal is not None and signal not in readable:
+    if signal is not None and signal not in readable and not signal.startswith(rules.SCORE):
         raise UserError(f"there is no signal {signal!r}{suggestion(signal, readable)}")
     known = before.rules.get(rule)
     changed = known or Rule.model_validate({"signal": signal, "op": op, "limit": None})

@@ -148,7 +148,12 @@ def annotated(lake: str, snapshot: str, shard: int, at: dict[str, int], verdicts
     for table, own in (("signals", measured), ("languages", list(rules.ANNOTATIONS))):
         names = [name for name in own if name in wanted]
         if names:
-            rows = dataset(lake, table, at[table]).to_table(columns=["id", *names], filter=part(snapshot, shard))
+            read = dict.fromkeys("scores" if name.startswith(rules.SCORE) else name for name in names)
+            rows = dataset(lake, table, at[table]).to_table(columns=["id", *read], filter=part(snapshot, shard))
+            for name in names:
+                if name.startswith(rules.SCORE):
+                    told = pc.map_lookup(rows["scores"], name.removeprefix(rules.SCORE), "first")
+                    rows = rows.append_column(name, told)
             place = pc.index_in(verdicts["id"], value_set=rows["id"].combine_chunks())
             if place.null_count:
                 raise UserError(f"{table} of {snapshot} lack documents that have verdicts: run the stages again")

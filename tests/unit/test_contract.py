@@ -15,8 +15,9 @@ from crawlmill import contract, contract_file, layout, spark_types
 from crawlmill.errors import UserError
 
 TABLES = (
-    "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "languages", "line_counts", "links",
-    "llm_answers", "pairs", "quality", "recycled", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures", "verdicts",
+    "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "external_scores", "languages", "line_counts", "links",
+    "llm_answers", "page_index", "pairs", "quality", "recycled", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures",
+    "verdicts",
 )  # fmt: skip
 SCHEMAS = layout.schemas_dir()  # read before a test moves the home folder
 ACROSS_SNAPSHOTS = ("pairs", "quality", "removals", "runs")
@@ -82,9 +83,9 @@ def test_struct_is_in_order_and_nullable() -> None:
 
 
 def test_signals_are_those_that_are_measured() -> None:
-    from crawlmill.text.signals import LINES, SIGNALS
+    from crawlmill.text.signals import LINES, SCORES, SIGNALS
 
-    assert contract.load("signals").columns[5:] == (*SIGNALS, LINES)
+    assert contract.load("signals").columns[5:] == (*SIGNALS, LINES, SCORES)
 
 
 def test_vocabularies_are_those_of_the_code() -> None:

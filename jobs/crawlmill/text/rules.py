@@ -31,6 +31,9 @@ HOOK = "hook_proposal"
 OWN = "own"
 """Written in place of a limit: the rule's own limit, whatever the script of the language has."""
 
+SCORE = "score."
+"""What the signal that a scorer gives begins with: `score.NAME` is the value of NAME in the column `scores`."""
+
 ANNOTATIONS = {
     "language_score": "score of the language by all opinions, 0..1",
     "model_score": "score of the language by the model alone, 0..1",
