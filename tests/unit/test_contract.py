@@ -21,7 +21,7 @@ TABLES = (
 )  # fmt: skip
 SCHEMAS = layout.schemas_dir()  # read before a test moves the home folder
 ACROSS_SNAPSHOTS = ("pairs", "quality", "removals", "runs")
-OF_A_SNAPSHOT = ("line_counts",)  # no shards: a line belongs to no document
+OF_A_SNAPSHOT = ("line_counts", "page_index")  # no shards: a line belongs to no document
 
 
 def document(table: str = "languages") -> dict[str, Any]:

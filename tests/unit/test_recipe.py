@@ -235,7 +235,7 @@ def test_errors_in_tables_name_file_and_line(tmp_path: Path, table: str, parts: 
         ("gate: {languages: []}", ["gate.languages", "at least 1"]),
         ("gate: {rules: {list_ratio: {languages: []}}}", ["gate.rules.list_ratio.languages", "at least 1"]),
         ("extract: {mime: []}", ["extract.mime", "at least 1"]),
-        ("extract: {shards: 2000}", ["'extract.shards' is 2000", "'auto', or less than or equal to 1000"]),
+        ("extract: {shards: 2000}", ["'extract.shards' is 2000", "'auto', or less than or equal to 900"]),
         ("sketch: {rows: 1000000000}", ["sketch.rows", "256"]),
         ("sketch: {seed: 99999999999}", ["sketch.seed", "4294967296"]),
         ("gate: {rules: {hook_proposal: {signal: rps_doc_word_count, op: min, limit: 3}}}", ["no rule may be called 'hook_proposal'"]),

@@ -213,7 +213,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
         ({"a b": {"kind": "external"}}, "is no name for a scorer"),
         ({"a": {"kind": "words"}}, "needs a file: give its `path`"),
         ({"a": {"kind": "external", "path": "x"}}, "has no file: take `path` away"),
-        ({"a": {"kind": "words", "path": "/absent"}}, "model file /absent is missing"),
+        ({"a": {"kind": "words", "path": "/absent"}}, "/absent, which the recipe names, is missing"),
         ({"a": {"kind": "external", "of": ["b"]}}, "`of` names the scorers"),
         ({"a": {"kind": "buckets", "path": "{cuts}", "of": ["b"]}}, "takes buckets of 'b', which is no scorer"),
         ({"a": {"kind": "buckets", "path": "{cuts}", "of": ["c"]}, "c": {"kind": "external"}}, "has no cut points of 'c'"),
