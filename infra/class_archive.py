@@ -1,7 +1,7 @@
 """Make the archive of classes that the JVM of a stage loads, and write the settings that use it. Called by `infra/setup.py`.
 
 A JVM that starts a stage on little data spends most of its time on finding, parsing and verifying some twenty thousand classes. Class
-data sharing maps them from a file instead. The file is made here, at the exit of a JVM that has run every stage once, on a few pages.
+data sharing maps them from a file instead. The file is made here, at the exit of a JVM that has run the stages once, on one crawl file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def _run(command: list[str], env: dict[str, str]) -> int:
 
 
 def train(folder: Path) -> None:
-    """Every stage once, in this session, on the sample crawl: below spark-submit, whose JVM writes the archive when it ends."""
+    """The stages once, in this session, on a crawl file of the sample: below spark-submit, whose JVM writes the archive when it ends.
+
+    `publish` only begins: one file alone covers too little of the sample for its expectation, and a person would have to answer. What the
+    others load serves it too; a run on all files would cost every set-up more than its submits gain.
+    """
     from crawlmill import local_run, recipe, sample_crawl
     from crawlmill.stage import Job
 
@@ -57,7 +61,7 @@ def train(folder: Path) -> None:
     job = Job(str(folder / "lake"), recipe.load(folder / "recipe.yaml"), str(folder / "sample"), "CC-MAIN-2026-43")
     try:
         local_run.run(job)
-    except CrawlmillError as error:  # what was loaded until then is worth an archive
+    except CrawlmillError as error:  # publish asks for an answer; what was loaded until then is worth an archive
         print(f"the training run ended early: {error}", flush=True)
 
 
