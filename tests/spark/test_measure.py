@@ -23,7 +23,7 @@ def test_lines_and_lists_on_request(spark: Any, lake: str, tmp_path: Path) -> No
     recipe = tmp_path / "recipe.yaml"
     listed = f"{{path: {domains}, sha256: {hashlib.sha256(domains.read_bytes()).hexdigest()}}}"
     recipe.write_text(f"extends: default\nmeasure: {{lines: true, bad_domains: {listed}}}\n")
-    put_documents(spark, lake, NEW, PAGES)
+    put_documents(lake, NEW, PAGES)
     for stage in ("identify", "rewrite", "measure"):
         run(spark, lake, stage, NEW, recipe)
     rows = {
