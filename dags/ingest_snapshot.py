@@ -11,7 +11,8 @@ id, like `CC-MAIN-2026-43`; runs of different snapshots are independent, run sid
 | rewrite | documents, languages | rewrites, rewrite_steps |
 | measure | the documents' final text | signals |
 | sketch | the documents' final text | signatures, bands |
-| gate | languages, signals | verdicts: eligible or not, with every failed rule |
+| gate | languages, signals | verdicts: eligible or not, with every failed rule; page_index |
+| recycle | what gate dropped for quality alone | recycled, and derived documents in all of these tables; only where the recipe has hooks for it |
 
 In each stage `submit` is the Spark job and `check` reads its verdict in the ledger. A stage that has already passed on the same inputs, recipe and
 code is skipped in seconds, so any run, task or backfill may be repeated. Wrong input and broken contracts fail at once, with one sentence at the
@@ -29,7 +30,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import dag
 
 from crawlmill.orchestrate.calendar import CrawlCalendar
-from crawlmill.orchestrate.stages import DEFAULTS, SNAPSHOT_PARAM, WHERE, extract_group, stage_group
+from crawlmill.orchestrate.stages import DEFAULTS, SNAPSHOT_PARAM, WHERE, extract_group, recycles, stage_group
 
 
 @dag(
@@ -57,6 +58,8 @@ def ingest_snapshot() -> None:
 
     # gate needs no sketch, but its event says that the snapshot is complete.
     extract >> identify >> rewrite >> [measure, sketch] >> gate
+    if recycles():
+        gate >> stage_group("recycle", "dropped pages are rewritten, and judged as any document")
 
 
 ingest_snapshot()

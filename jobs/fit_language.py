@@ -87,7 +87,11 @@ def report(found: Cases, weights: Floats, known: frozenset[str], chosen: NDArray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Example: python jobs/fit_language.py labelled.jsonl --out opinions.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("texts", help="rows with `text` and `lang`: JSON lines or Parquet")
     parser.add_argument("--model", default="lid.176.ftz")
     parser.add_argument("--out", type=Path, required=True)

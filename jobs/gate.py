@@ -1,17 +1,18 @@
-"""Which documents are eligible, and every rule that the others fail. Reads signals and languages, no text; writes verdicts."""
+"""Which documents are eligible, and every rule that the others fail. Reads signals and languages, no text; writes verdicts and page_index."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, reconcile
+from crawlmill import contract, page_index, reconcile
 from crawlmill.command import main
-from crawlmill.errors import UserError
+from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.final_text import KEYS
 from crawlmill.stage import Context, Stage
 from crawlmill.text import overlap, rules
@@ -23,9 +24,14 @@ def transform(context: Context) -> dict[str, DataFrame]:
     wanted = {rule.signal for rule in options.rules.values()}
     overlaps = sorted(wanted & overlap.ANNOTATIONS.keys())
     narrow = context.read("languages", *KEYS, "language_script", *sorted(wanted & rules.ANNOTATIONS.keys()))
-    columns = ["snapshot", *KEYS, "language", *sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())]
-    annotations = context.read("signals", *columns).join(F.broadcast(narrow), KEYS, "inner")
-    if ("contamination", context.job.snapshot) in context.pins:
+    own = sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())
+    scored = [
+        F.col("scores").getItem(name.removeprefix(rules.SCORE)).alias(name) if name.startswith(rules.SCORE) else F.col(name)
+        for name in own
+    ]
+    signals = context.read("signals").select("snapshot", *KEYS, "language", *scored)
+    annotations = signals.join(F.broadcast(narrow), KEYS, "inner")
+    if context.has("contamination"):
         annotations = with_overlaps(annotations, context.read("contamination"))
     elif overlaps:
         raise UserError(
@@ -37,7 +43,9 @@ def transform(context: Context) -> dict[str, DataFrame]:
         return (judge(batch) for batch in batches)
 
     verdicts = annotations.mapInArrow(gate, contract.load("verdicts").struct())
-    return {"verdicts": follow_proposals(verdicts, context.read("rewrite_steps"))}
+    judged = follow_proposals(verdicts, context.read("rewrite_steps")).persist()
+    documents, rejects = (context.read(name, "snapshot", *KEYS, "url") for name in ("documents", "rejects"))
+    return {"verdicts": judged, "page_index": page_index.rows(documents, judged, rejects)}
 
 
 def with_overlaps(annotations: DataFrame, contamination: DataFrame) -> DataFrame:
@@ -64,14 +72,25 @@ def follow_proposals(verdicts: DataFrame, steps: DataFrame) -> DataFrame:
     return joined.withColumn("failed", failed).withColumn("eligible", eligible).select(*contract.load("verdicts").columns)
 
 
+def check(context: Context, versions: dict[str, int]) -> list[dict[str, Any]]:
+    """Every document has a verdict, and a row by id in the index."""
+    counts = reconcile.per_document("signals", "verdicts")(context, versions)
+    index = reconcile.committed(context, "page_index", versions["page_index"])
+    indexed = reconcile.ids(index.where("url IS NULL AND outcome <> 'rejected'"))
+    lost = [count["shard"] for count in counts if indexed.get(count["shard"], reconcile.NONE)[0] != count["written"]]
+    if lost:
+        raise CriticalFailure(f"page_index of {context.job.snapshot} lacks documents of shards {lost}; not released")
+    return counts
+
+
 STAGE = Stage(
     name="gate",
-    reads=("signals", "languages", "rewrite_steps"),
-    writes=("verdicts",),
+    reads=("signals", "languages", "rewrite_steps", "documents", "rejects"),
+    writes=("verdicts", "page_index"),
     recipe=("gate",),
     version=2,
     transform=transform,
-    reconcile=reconcile.per_document("signals", "verdicts"),
+    reconcile=check,
 )
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, reconcile
+from crawlmill import contract, external_scores, reconcile
 from crawlmill.command import main
 from crawlmill.final_text import KEYS, final_text, with_language
+from crawlmill.recipe import Recipe
 from crawlmill.stage import Context, Stage
-from crawlmill.text import reference
+from crawlmill.text import reference, scorers
 
 if TYPE_CHECKING:
     from crawlmill.recipe import Reference
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 def transform(context: Context) -> dict[str, DataFrame]:
     """A row per document, a column per signal; null where a signal is not defined for the text."""
     options = context.recipe.measure
-    reference.check(options)
     texts = final_text(context.read("documents"), context.read("rewrites"))
     if options.bad_domains is not None:
         texts = texts.join(F.broadcast(context.read("documents", *KEYS, "host")), KEYS, "inner")
@@ -37,6 +37,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
         return (measure_batch(batch, options) for batch in batches)
 
     signals = with_language(texts, context.read("languages")).mapInArrow(measure, contract.load("signals").struct())
+    signals = external_scores.joined(signals, context)
     references = context.recipe.measure.references
     return {"signals": signals} | ({"contamination": contamination(texts, references)} if references else {})
 
@@ -55,13 +56,21 @@ def contamination(texts: DataFrame, references: tuple[Reference, ...]) -> DataFr
     return texts.mapInArrow(look, contract.load("contamination").struct())
 
 
+def preflight(recipe: Recipe) -> None:
+    """The files that signals compare with are there and are those that the recipe names."""
+    reference.check(recipe.measure)
+    scorers.check(recipe.measure.scorers)
+
+
 STAGE = Stage(
     name="measure",
     reads=("documents", "languages", "rewrites"),
     writes=("signals", "contamination"),
     recipe=("measure",),
-    version=2,
+    version=3,
+    also=external_scores.pinned,
     transform=transform,
+    preflight=preflight,
     reconcile=reconcile.per_document("documents", "signals"),
 )
 

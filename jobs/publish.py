@@ -13,29 +13,43 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, ledger, pins, reconcile, table
+from crawlmill import contract, ledger, mix, pins, reconcile, table, table_log
 from crawlmill.command import main
 from crawlmill.dedup import feed
 from crawlmill.errors import CriticalFailure
 from crawlmill.final_text import KEYS, final_text
 from crawlmill.ledger import RunRow
 from crawlmill.recipe import canonical_hash
+from crawlmill.snapshot import MAX_SHARDS
 from crawlmill.stage import Context, Outputs, Stage
 
-FROM_DOCUMENTS = ("shard", "id", "url", "date", "file_path", "title")
+FROM_DOCUMENTS = ("shard", "id", "url", "date", "file_path", "title", "parent_id")
 FROM_LANGUAGES = ("shard", "id", "language", "language_script", "language_score")
 
 
 SOURCES = ("documents", "rewrites", "languages")
 SETTINGS = "recipe"  # among the digests: the hash of what decides the rows beside the pinned tables
+PROVENANCE = contract.load("corpus").struct()["provenance"].dataType
 Parts = dict[str, list[int]]  # shards by snapshot
 
 
 def survivors(context: Context, only: Parts | None = None) -> DataFrame:
-    """Documents that dedup kept, in these partitions; in all where none are given."""
+    """Documents that dedup kept and the mix has room for, in these partitions; in all where none are given."""
     at = context.pins["clusters", pins.EVERY]
-    rows = table.read(context.spark, context.job.lake, "clusters", at, "kind = 'survivor'")
-    return rows.where(within(only)).select("snapshot", "shard", "id")
+    rows = table.read(context.spark, context.job.lake, "clusters", at, "kind = 'survivor'").select("snapshot", "shard", "id")
+    found, share = rows.where(within(only)), context.recipe.publish.mix.rewritten
+    mixed = sorted({part.split("/")[0] for part in derived_parts(context)}) if share < 1 else []
+    if not mixed:
+        return found
+    versions = {snapshot: at for snapshot, at in context.pinned("signatures").items() if snapshot in mixed}
+    tokens = table.read_pinned(context.spark, context.job.lake, "signatures", versions).select("snapshot", *KEYS, "tokens")
+    left = mix.left_out(rows.join(tokens, ["snapshot", *KEYS]), share)
+    return found.join(F.broadcast(left), ["snapshot", *KEYS], "left_anti")
+
+
+def derived_parts(context: Context) -> set[str]:
+    """Partitions of derived documents, `snapshot/shard`, that dedup has rows of."""
+    return {part for part in table.parts_of(context.job.lake, "clusters") if int(part.split("/")[1]) >= MAX_SHARDS}
 
 
 def within(only: Parts | None) -> str:
@@ -51,7 +65,7 @@ def published(lake: str) -> tuple[RunRow, dict[str, str]] | None:
     None where an attempt that was never released has written since: nothing that is there can be relied on.
     """
     released = ledger.released(lake, "publish", pins.EVERY)
-    if released is None or released.output("corpus") != table.version(lake, "corpus"):
+    if released is None or released.output("corpus") < table_log.changed_at(lake, "corpus"):
         return None
     state: dict[str, str] = {}
     for run in ledger.runs(lake, "publish"):
@@ -79,7 +93,9 @@ def suspects(context: Context, since: RunRow) -> set[str] | None:
     for snapshot in pins.snapshots(context.pins):
         if any(before.get((name, snapshot)) != context.pins.get((name, snapshot)) for name in SOURCES):
             found |= {f"{snapshot}/{shard}" for shard in table.shards_of(context.job.lake, "clusters", snapshot)}
-    return found
+    # A captured page more or less gives derived ones of its snapshot more room or less.
+    touched = {part.split("/")[0] for part in found}
+    return found | {part for part in derived_parts(context) if part.split("/")[0] in touched}
 
 
 def settings(context: Context) -> str:
@@ -143,7 +159,21 @@ def rows(context: Context, snapshot: str, shards: list[int]) -> DataFrame:
     narrow = kept.join(F.broadcast(read("languages").select(*FROM_LANGUAGES)), KEYS)
     changed = rewrites.select(*KEYS, F.lit(True).alias("rewritten"))
     narrow = narrow.join(F.broadcast(changed), KEYS, "left").fillna(False, ["rewritten"])
+    steps = provenance(read("rewrite_steps")) if max(shards) >= MAX_SHARDS else None
+    narrow = (
+        narrow.withColumn("provenance", F.lit(None).cast(PROVENANCE))
+        if steps is None
+        else narrow.join(F.broadcast(steps), KEYS, "left")
+    )
     return final_text(documents, rewrites).join(F.broadcast(narrow), KEYS, "inner").select(*contract.load("corpus").columns)
+
+
+def provenance(steps: DataFrame) -> DataFrame:
+    """(shard, id, provenance) of derived documents: the steps that made and changed them, in order."""
+    made = F.struct("position", "hook", "version", "model", "requests", "prompt_tokens", "completion_tokens", "cost")
+    own = steps.where(f"shard >= {MAX_SHARDS} AND outcome = 'changed'")
+    listed = own.groupBy(*KEYS).agg(F.sort_array(F.collect_list(made)).alias("steps"))
+    return listed.select(*KEYS, F.transform("steps", lambda step: step.dropFields("position")).alias("provenance"))
 
 
 def commit(context: Context, commit: table.Commit, outputs: Outputs) -> dict[str, int]:
@@ -181,7 +211,7 @@ STAGE = Stage(
     reads=("clusters", "documents", "rewrites", "languages"),
     writes=("corpus",),
     recipe=("publish",),
-    version=1,
+    version=2,
     transform=transform,
     commit=commit,
     reconcile=check,

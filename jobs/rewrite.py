@@ -15,7 +15,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, S
 
 from crawlmill import contract, line_tables, reconcile
 from crawlmill.command import main
-from crawlmill.errors import CriticalFailure
+from crawlmill.llm.rounds import answered
 from crawlmill.stage import Context, Stage
 from crawlmill.text.hooks import chosen
 
@@ -58,14 +58,9 @@ def rewritten(context: Context, rows: DataFrame, answers: int | None = None) -> 
         if answers is None:
             return (rewrite_batch(batch, options) for batch in batches)
         from crawlmill.llm.ask import reader_at
-        from crawlmill.text.language import identifier
+        from crawlmill.text.language import labeller
 
-        model = identifier(identify)
-
-        def label(text: str) -> tuple[str, str]:
-            (row,) = model.identify([text])
-            return row.language, row.language_script
-
+        label = labeller(identify)
         return (
             rewrite_batch(batch, options, reader_at(lake, answers, snapshot, batch.column("shard").to_pylist()), label)
             for batch in batches
@@ -74,31 +69,14 @@ def rewritten(context: Context, rows: DataFrame, answers: int | None = None) -> 
     return rows.mapInArrow(rewrite, schema()).persist()
 
 
-def answered(context: Context, documents: DataFrame) -> DataFrame:
-    """The rows once every request of every hook has its answer: the driver asks, round after round, until nothing waits."""
-    from crawlmill import table
-    from crawlmill.llm import settings
-    from crawlmill.llm.ask import ask
-    from crawlmill.llm.store import TABLE
-    from crawlmill.text.hooks.running import ROUNDS
-
-    for _ in range(ROUNDS * (len(context.recipe.rewrite.hooks) + 1)):
-        rows = rewritten(context, documents, table.version(context.job.lake, TABLE))
-        waiting = rows.select("shard", F.explode("pending").alias("request"))
-        if waiting.isEmpty():
-            return rows
-        pending = ((row["shard"], row["request"]) for row in waiting.toLocalIterator())
-        ask(context.job.lake, context.job.snapshot, pending, settings.load(), lambda line: print(line, flush=True))
-        rows.unpersist()
-    raise CriticalFailure(f"hooks of {context.job.snapshot} go on asking after {ROUNDS} rounds each: mend the hook that does")
-
-
 def transform(context: Context) -> dict[str, DataFrame]:
     """All tables: one pass over the documents, one before it where duplicate lines are wanted, one more for each round of asking a model."""
     options = context.recipe.rewrite
     lines = line_tables.tables(context.read("documents"), options.lines) if options.lines else {}
     read = documents(context, lines)
-    rows = answered(context, read) if any(hook.asks for hook, _ in chosen(options.hooks)) else rewritten(context, read)
+    asks = any(hook.asks for hook, _ in chosen(options.hooks))
+    most = len(options.hooks) + 1
+    rows = answered(context, lambda at: rewritten(context, read, at), most) if asks else rewritten(context, read)
     steps = rows.select("snapshot", "shard", "id", F.explode("steps").alias("step")).select("snapshot", "shard", "id", "step.*")
     return {
         "rewrites": rows.where("text IS NOT NULL").select(*contract.load("rewrites").columns),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -51,22 +52,27 @@ def tables(sketched: DataFrame, options: Sketch, scheme: str) -> dict[str, DataF
     signatures = marked.withColumn("shingles", F.expr("CASE WHEN once THEN shingles END")).withColumn("scheme", F.lit(scheme))
     # Copies of one content may be labelled with several languages: then it has keys in each of these scopes.
     alone = marked.where("once") if options.scope == "all" else marked.dropDuplicates(["snapshot", "shard", "scope", "content"])
-    bands = alone.select("snapshot", "shard", "scope", F.posexplode("keys").alias("band", "key"), "content")
+    # Exchanged before a document becomes a row a band.
+    placed = (
+        alone.where("size(keys) > 0").select("snapshot", "shard", "scope", "keys", "content").repartition("snapshot", "shard")
+    )
     return {
         "signatures": signatures.select(*contract.load("signatures").columns),
-        "bands": bands.repartition("snapshot", "shard")
+        "bands": placed.select("snapshot", "shard", "scope", F.posexplode("keys").alias("band", "key"), "content")
         .sortWithinPartitions("snapshot", "shard", "band", "key")
         .select(*contract.load("bands").columns),
     }
 
 
 def transform(context: Context) -> dict[str, DataFrame]:
-    """Both tables come from one pass over the texts."""
+    """Both tables come from one pass over the texts, whose outcome is kept on disk: on the heap it would be collected again and again."""
     from crawlmill.text.minhash import scheme
 
     options = context.recipe.sketch
     texts = with_language(final_text(context.read("documents"), context.read("rewrites")), context.read("languages"))
-    return tables(sketch(texts, options).persist(), options, scheme(options))
+    sketched = sketch(texts, options).persist(StorageLevel.DISK_ONLY)
+    sketched.count()
+    return tables(sketched, options, scheme(options))
 
 
 STAGE = Stage(
@@ -77,6 +83,7 @@ STAGE = Stage(
     version=1,
     transform=transform,
     reconcile=reconcile.per_document("documents", "signatures"),
+    keep=False,  # what is left to do is sorting and writing: keeping both tables as well costs more than it saves the lock
 )
 
 if __name__ == "__main__":

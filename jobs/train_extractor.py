@@ -52,7 +52,11 @@ def write_texts(folder: Path, pages: list[Example], probabilities: dict[str, lis
 
 def main(argv: list[str] | None = None) -> int:
     """Trains, writes `model.npz`, `training.json` and `training.md`, prints the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Example: python jobs/train_extractor.py gold-pages/ --out model/",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=PACKAGE)
     parser.add_argument("--trees", nargs=2, type=int, default=training.TREES)

@@ -142,7 +142,11 @@ def report(out: Path, held_out: list[tuple[str, str]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Example: python jobs/train_langid.py --data labelled.jsonl --out own.bin",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--data", nargs="+", required=True, help="Delta tables, Parquet or JSON-lines files")
     parser.add_argument("--text", default="text", help="column of the text [text]")
     parser.add_argument("--label", default="label", help="column of the label [label]")

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import click
 
-from crawlmill import __version__, layout
-from crawlmill.command import end
+from crawlmill import __version__, command, layout
 from crawlmill.errors import CrawlmillError, UserError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -24,9 +23,12 @@ class Commands(click.Group):
     """Verbs that may live in modules imported on demand."""
 
     lazy: ClassVar = {"text": "shell", "identify": "shell", "measure": "shell", "count-ngrams": "shell", "dedup": "shell",
-            "up": "service_cli", "down": "service_cli", "backfill": "service_cli", "demo": "service_cli",
+            "up": "service_cli", "down": "service_cli", "backfill": "service_cli", "demo": "service_cli", "maintain": "maintenance_cli",
+            "release": "release_cli", "export": "release_cli",
             "what-if": "whatif_cli", "fit-thresholds": "thresholds_cli", "replay": "replay", "plan-dedup": "plan_cli",
             "dedup-stats": "dedup_cli", "decontaminate": "dedup_cli", "contamination": "dedup_cli", "dedup-lines": "dedup_cli",
+            "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli",
+            "load-scores": "scores_cli", "fit-scores": "scores_cli",
             "try-hook": "try_hook", "estimate": "estimate_cli"}  # fmt: skip
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -36,9 +38,16 @@ class Commands(click.Group):
         if name in self.lazy:
             from importlib import import_module
 
-            command: click.Command = getattr(import_module(f"crawlmill.{self.lazy[name]}"), name.replace("-", "_"))
-            return command
+            found: click.Command = getattr(import_module(f"crawlmill.{self.lazy[name]}"), name.replace("-", "_"))
+            return found
         return super().get_command(context, name)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the verb. A reader that has gone ends it quietly, with what SIGPIPE gives; click would say 1, a failure."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(141) from None
 
 
 @click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
@@ -81,7 +90,7 @@ def job(snapshot: str, lake: str | None, source: str | None, recipe_file: str | 
 @RECIPE
 @click.option("--force", is_flag=True, help="Run every stage again even if nothing changed.")
 def run(snapshot: str, lake: str | None, source: str | None, recipe_file: str | None, force: bool) -> None:
-    """All eight stages on a snapshot, without Airflow, in one Spark session.
+    """All stages on a snapshot, without Airflow, in one Spark session.
 
     Stages whose key did not change are skipped; `crawlmill plan` tells which.
 
@@ -114,8 +123,9 @@ def plan(snapshot: str, lake: str | None, source: str | None, recipe_file: str |
 
 @cli.command()
 @click.argument("snapshot", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a snapshot a line.")
 @LAKE
-def funnel(snapshot: str | None, lake: str | None) -> None:
+def funnel(snapshot: str | None, lake: str | None, as_json: bool) -> None:
     """Pages in, pages out, by snapshot and language.
 
     \b
@@ -127,7 +137,7 @@ def funnel(snapshot: str | None, lake: str | None) -> None:
 
     root = layout.lake_root(lake)
     table.require(root, "runs")
-    funnels.print_funnel(root, snapshots.parse(snapshot) if snapshot else None)
+    funnels.print_funnel(root, snapshots.parse(snapshot) if snapshot else None, as_json)
 
 
 @cli.command()
@@ -186,11 +196,12 @@ def answer(snapshot: str, because: str, lake: str | None) -> None:
     \b
     Example: crawlmill answer CC-MAIN-2026-38 --because "the crawl has fewer hosts this time"
     """
-    from crawlmill import answers, pins
+    from crawlmill import answers, pins, table
     from crawlmill import snapshot as snapshots
 
-    of = pins.EVERY if snapshot == answers.ALL else snapshots.parse(snapshot)
-    count = answers.give(layout.lake_root(lake), of, because)
+    root, of = layout.lake_root(lake), pins.EVERY if snapshot == answers.ALL else snapshots.parse(snapshot)
+    table.require(root, "quality")
+    count = answers.give(root, of, because)
     click.echo(f"{count} warnings of {snapshot} answered")
 
 
@@ -223,11 +234,11 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except click.UsageError as error:
-        sys.exit(end(UserError(f"{error.format_message()} (see --help)")))
+        sys.exit(command.end(UserError(f"{error.format_message()} (see --help)")))
     except CrawlmillError as error:
-        sys.exit(end(error))
-    except BrokenPipeError:
-        sys.exit(141)
+        sys.exit(command.end(error))
+    except Exception as error:
+        sys.exit(command.end(command.told(error)))
 
 
 def entry() -> None:

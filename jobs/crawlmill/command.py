@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import uuid
 
@@ -23,12 +24,30 @@ def main(stage: Stage, arguments: list[str] | None = None) -> int:
         return end(UserError(f"{error.format_message()} (see --help)"))
     except CrawlmillError as error:
         return end(error)
+    except Exception as error:
+        return end(told(error))
 
 
 def end(error: CrawlmillError) -> int:
     """Print the one sentence, after the word for its kind, on standard error; returns the exit code."""
     print(f"crawlmill: {error.kind}: {error}", file=sys.stderr, flush=True)
     return error.exit_code
+
+
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
+
+
+def told(error: Exception) -> CrawlmillError:
+    """One sentence for what the system refuses (no space, no permission, no folder) and for a damaged table; raises any other error again."""
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        where = f"{error.filename}: " if error.filename else ""
+        return UserError(f"{where}{error.strerror}: free space, or give a path that can be read and written")
+    if type(error).__name__ == "DeltaError" or (
+        isinstance(error, FileNotFoundError) and error.errno is None
+    ):  # both are deltalake's
+        said = next(iter(str(error).splitlines()), "")
+        return CrawlmillError(f"a table of the lake is damaged ({said}): put back what is missing, or ingest into another folder")
+    raise error
 
 
 def _command(stage: Stage) -> click.Command:

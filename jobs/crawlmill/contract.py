@@ -77,12 +77,14 @@ def migrate(lake: str, table: str) -> bool:
     still be read by their numbers), and its stages fill it again.
 
     Raises:
-        UserError: the table comes from a later contract, or the contract breaks readers without a new major version.
+        UserError: the table is somebody else's, it comes from a later contract, or the contract breaks readers without a new major version.
     """
     contract, folder = load(table), Path(lake) / table
     for _ in range(ATTEMPTS):
         state = _open(folder)
-        held = state.metadata().configuration.get(VERSION, "0.0.0")
+        held = state.metadata().configuration.get(VERSION)
+        if held is None:
+            raise UserError(f"{folder} is a Delta table that crawlmill did not make: give another folder with --lake")
         if _numbers(held) > _numbers(contract.version):
             raise UserError(
                 f"table {table} follows contract {held}, this code has {contract.version}: use the code that made the lake"

@@ -57,6 +57,7 @@ class Contract:
     expectations: tuple[dict[str, Any], ...]
     comparisons: tuple[dict[str, Any], ...]
     properties: dict[str, str]
+    compact: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -129,6 +130,7 @@ def parse(text: str, table: str, source: str) -> Contract:
             _comparison(rule, f"{source}: quality[{rule.name}]") for rule in schema.quality or [] if rule.engine == "crawlmill"
         ),
         properties={str(name): str(value) for name, value in (custom.get("tableProperties") or {}).items()},
+        compact=custom.get("compact") is True,
     )
 
 

@@ -164,6 +164,18 @@ def always_defined(now: Facts, _: Recipe, __: Before, kwargs: Mapping[str, Any])
     return Finding(rates, offenders, compared=now.rows >= kwargs["min_documents"])
 
 
+def scores_missing(now: Facts, recipe: Recipe, _: Before, kwargs: Mapping[str, Any]) -> Finding:
+    """By scorer the share of documents in its languages without a score, at most `max_share`, judged with `min_documents` of them."""
+    seen: dict[str, Any] = {}
+    for name, scorer in recipe.measure.scorers.items():
+        valid = {label: n for label, n in now.spoken.items() if scorer.languages is None or label in scorer.languages}
+        due, have = sum(valid.values()), sum(now.scored.get(name, {}).get(label, 0) for label in valid)
+        seen[name] = {"documents": due, "missing": due - have, "share": round(1 - have / due, DIGITS) if due else 0.0}
+    large = {name: entry for name, entry in seen.items() if entry["documents"] >= kwargs["min_documents"]}
+    far = sorted((-entry["share"], name) for name, entry in large.items() if entry["share"] > kwargs["max_share"])
+    return Finding(seen, [{"scorer": name, "share": -share} for share, name in far], compared=bool(large))
+
+
 def yield_per_file(now: Facts, _: Recipe, before: Before, kwargs: Mapping[str, Any]) -> Finding:
     """Bytes, responses and documents per crawl file that was read; each changes by at most the factor `factor`."""
     files = now.files["files"]
@@ -182,7 +194,7 @@ RELATIVE: dict[str, Check] = {
 """Comparisons with the baseline."""
 CHECKS: dict[str, Check] = RELATIVE | {
     "rules_fire": rules_fire, "rules_spare": rules_spare, "rules_known": rules_known, "labels_known": labels_known,
-    "always_defined": always_defined,
+    "always_defined": always_defined, "scores_missing": scores_missing,
 }  # fmt: skip
 """All comparisons, by the name that contracts use."""
 

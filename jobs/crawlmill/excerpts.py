@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from crawlmill.audit import PERSONAL
 
 CHARS = 200
+DIFF_CHARS, DIFF_CUT = 20_000, 1_500  # of the texts that are compared; of the difference that is shown
+_MARKS = re.compile(r"(\[-|-\]|\{\+|\+\})")  # of a word diff
 
 Key = tuple[int, str]  # shard, id
 
@@ -31,6 +34,15 @@ def mask(text: str) -> str:
     """One line without e-mail addresses, IP addresses and long numbers."""
     shown = PERSONAL.sub("***", " ".join(text[: 4 * CHARS].split()))
     return shown if len(shown) <= CHARS else shown[: CHARS - 1] + "…"
+
+
+def diff(before: str, after: str) -> str:
+    """What differs between two texts, a word diff of the beginnings; personal data that was taken out is not shown either."""
+    from crawlmill.try_hook import word_diff
+
+    parts = _MARKS.split(word_diff(before[:DIFF_CHARS], after[:DIFF_CHARS]))
+    shown = "".join(part if _MARKS.fullmatch(part) else PERSONAL.sub("***", part) for part in parts)
+    return shown if len(shown) <= DIFF_CUT else shown[: DIFF_CUT - 1] + "…"
 
 
 def _rows(

@@ -22,6 +22,8 @@ class Facts:
         eligible: of these, the eligible ones.
         fires: by rule, how many documents of a language and script broke it, whether that decided or not.
         nulls: by column, how many rows have no value in it.
+        scored: by scorer, how many rows of a language have its score.
+        spoken: rows by language, where there are scores.
         files: crawl files that were read to their end, and the sums over them of their number columns.
     """
 
@@ -31,6 +33,8 @@ class Facts:
     fires: dict[str, dict[Label, int]] = field(default_factory=dict)
     nulls: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    scored: dict[str, dict[str, int]] = field(default_factory=dict)
+    spoken: dict[str, int] = field(default_factory=dict)
 
 
 def by_language(counts: Mapping[Label, int]) -> dict[str, int]:
@@ -76,11 +80,18 @@ def _signals(rows: DataFrame) -> Facts:
     from pyspark.sql import functions as F
 
     columns = [found.name for found in rows.schema if found.dataType.simpleString() == "double"]
-    counts = [F.count("id").alias("rows"), *(F.count(name).alias(name) for name in columns)]
+    counts = [F.count("id").alias("rows"), *(F.count(name).alias(name) for name in (*columns, "scores"))]
     found = rows.groupBy("language").agg(*counts).collect()  # a row per language
     total = {name: sum(row[name] for row in found) for name in ("rows", *columns)}
     documents = {(row["language"], ""): row["rows"] for row in found}
-    return Facts(total["rows"], documents=documents, nulls={name: total["rows"] - total[name] for name in columns})
+    spoken = {row["language"]: row["scores"] for row in found if row["scores"]}
+    scored: dict[str, dict[str, int]] = {}
+    if spoken:
+        each = rows.select("language", F.explode("scores").alias("scorer", "value")).where("value IS NOT NULL")
+        for row in each.groupBy("scorer", "language").count().collect():
+            scored.setdefault(row["scorer"], {})[row["language"]] = row["count"]
+    nulls = {name: total["rows"] - total[name] for name in columns}
+    return Facts(total["rows"], documents=documents, nulls=nulls, scored=scored, spoken=spoken)
 
 
 def _crawl_files(rows: DataFrame) -> Facts:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from crawlmill import ledger, pins
+from crawlmill import ledger, pins, recycle_report
+from crawlmill.recycle_report import Recycled
+from crawlmill.snapshot import MAX_SHARDS
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,18 @@ class Funnel:
     rejects: dict[str, int]
     lines: list[Line]
     published: bool
+    recycled: Recycled | None = None
 
 
 def _counts(lake: str, name: str, at: int, snapshot: str, columns: list[str]) -> Counter[tuple[Any, ...]]:
-    """Rows of a snapshot at a version, counted by the values of some columns."""
+    """Rows of a snapshot's captured pages at a version, counted by the values of some columns."""
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
     rows = (
         DeltaTable(f"{lake}/{name}", version=at)
         .to_pyarrow_dataset()
-        .to_table(columns=columns, filter=ds.field("snapshot") == snapshot)
+        .to_table(columns=columns, filter=(ds.field("snapshot") == snapshot) & (ds.field("shard") < MAX_SHARDS))
     )
     grouped = rows.group_by(columns).aggregate([([], "count_all")]).to_pylist()
     return Counter({tuple(row[column] for column in columns): row["count_all"] for row in grouped})
@@ -55,14 +58,9 @@ def of(lake: str, snapshot: str) -> Funnel | None:
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
-    extract = ledger.released(lake, "extract", snapshot)
-    if extract is None:
+    at = pins.newest(lake, snapshot)
+    if not at:
         return None
-    identified, gate = ledger.released(lake, "identify", snapshot), ledger.released(lake, "gate", snapshot)
-    # While a snapshot is ingested again, its stages rest on different versions: those of the gate belong together.
-    whole = gate or identified or extract
-    found = pins.of(extract) | pins.of(whole)
-    at = {table: version for (table, of_snapshot), version in found.items() if of_snapshot == snapshot}
     files = (
         DeltaTable(f"{lake}/crawl_files", version=at["crawl_files"])
         .to_pyarrow_dataset()
@@ -72,7 +70,8 @@ def of(lake: str, snapshot: str) -> Funnel | None:
     languages = _counts(lake, "languages", at["languages"], snapshot, ["language"]) if "languages" in at else Counter()
     judged = _counts(lake, "verdicts", at["verdicts"], snapshot, ["language", "eligible"]) if "verdicts" in at else Counter()
     publish = ledger.released(lake, "publish", pins.EVERY)
-    published = bool(publish and "verdicts" in at and pins.of(publish).get(("verdicts", snapshot)) == at["verdicts"])
+    judged_at = {at.get("verdicts")} | _recycled_at(lake, snapshot, at)
+    published = bool(publish and "verdicts" in at and pins.of(publish).get(("verdicts", snapshot)) in judged_at)
     kept = _counts(lake, "corpus", publish.output("corpus"), snapshot, ["language"]) if publish and published else Counter()
     lines = [
         Line(name or "und", n, judged[name, True], kept[name,])
@@ -86,16 +85,28 @@ def of(lake: str, snapshot: str) -> Funnel | None:
         rejects={reason: n for (reason,), n in sorted(rejects.items(), key=lambda kv: (-kv[1], kv[0]))},
         lines=lines,
         published=published,
+        recycled=recycle_report.of(lake, snapshot),
     )
 
 
-def print_funnel(lake: str, snapshot: str | None = None) -> None:
-    """Print the funnel of one snapshot, or of every ingested one."""
+def _recycled_at(lake: str, snapshot: str, at: dict[str, int]) -> set[int | None]:
+    """The version of the verdicts that derived documents were added to, where they were added to these."""
+    run = ledger.released(lake, "recycle", snapshot)
+    rests = run and {"table": "verdicts", "snapshot": snapshot, "version": at.get("verdicts")} in run.inputs
+    return {run.output("verdicts")} if run and rests else set()
+
+
+def print_funnel(lake: str, snapshot: str | None = None, as_json: bool = False) -> None:
+    """Print the funnel of one snapshot, or of every ingested one; as JSON, a snapshot a line."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     names = [snapshot] if snapshot else list(ledger.released_snapshots(lake, "extract"))
+    if as_json:
+        for found in filter(None, (of(lake, name) for name in names)):
+            print(ledger.dumps(asdict(found)))
+        return
     if not names:
         console.print(
             f"nothing is ingested yet in the lake {lake}: `crawlmill run SNAPSHOT` ingests one, `crawlmill backfill` many"
@@ -118,5 +129,7 @@ def print_funnel(lake: str, snapshot: str | None = None) -> None:
             end = (str(line.kept), str(line.eligible - line.kept), share) if funnel.published else ()
             view.add_row(line.language, str(line.documents), str(line.eligible), *end)
         console.print(view)
+        if funnel.recycled:
+            console.print("\n".join(recycle_report.lines(funnel.recycled)), highlight=False)
         if not funnel.published:
             console.print("not published yet: dedup and publish have still to run on these verdicts")

@@ -46,10 +46,10 @@ def jars() -> list[Path]:
 
 
 def model_path(name: str) -> Path:
-    """A model file by name (`lid.176.ftz`) or path; raises UserError where it is absent."""
+    """A model or another file that decides bytes, by name (`lid.176.ftz`) or path; raises UserError where it is absent."""
     path = Path(name) if os.sep in name else cache_dir() / "models" / name
     if not path.is_file():
-        raise UserError(f"model file {path} is missing: run `make setup`, or give another path in the recipe")
+        raise UserError(f"file {path}, which the recipe names, is missing: run `make setup`, or give another path")
     return path
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from crawlmill import fence
 
 RELEASED = ("passed", "warned", "answered")  # verdicts whose versions the next stage may read
+PUBLISH = "publish"  # how an answer begins that lets a warning pass
 
 
 @dataclass
@@ -58,10 +59,10 @@ def append_rows(lake: str, table: str, rows: Sequence[Mapping[str, Any]]) -> Non
     with fence.lock(lake, table):
         target = DeltaTable(f"{lake}/{table}")
         schema = pa.schema(target.schema().to_arrow())
-        write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=_plain(schema)), mode="append")
+        write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=plain(schema)), mode="append")
 
 
-def _plain(schema: Any) -> Any:
+def plain(schema: Any) -> Any:
     """The schema with Arrow's ordinary string types: from_pylist builds no views."""
     import pyarrow as pa
 
@@ -137,10 +138,15 @@ def quality(lake: str, snapshot: str | None = None) -> list[dict[str, Any]]:
 def open_warnings(lake: str) -> list[dict[str, Any]]:
     """Failed expectations of severity warning, in runs still in force, that nobody has answered yet."""
     current = {(run.stage, run.snapshot): run.run_id for run in runs(lake) if run.verdict in RELEASED}
-    answered = {(row["run_id"], row["table"], row["expectation"], row["column"]) for row in quality(lake) if row["answer"]}
+    judged = quality(lake)
+    answered = {
+        (row["run_id"], row["table"], row["expectation"], row["column"])
+        for row in judged
+        if (row["answer"] or "").startswith(PUBLISH)
+    }
     return [
         row
-        for row in quality(lake)
+        for row in judged
         if row["severity"] == "warning"
         and not row["success"]
         and not row["answer"]
@@ -150,7 +156,7 @@ def open_warnings(lake: str) -> list[dict[str, Any]]:
 
 
 def answer(lake: str, rows: Sequence[Mapping[str, Any]], said: str) -> None:
-    """Record a person's answer (`publish: because …`) to warnings, as further rows of `quality`."""
+    """Record an answer (`publish by …`, `hold by …`) to warnings, as further rows of `quality`."""
     append_quality(lake, [{**row, "answer": said, "checked_at": datetime.now(UTC)} for row in rows])
 
 

@@ -12,6 +12,7 @@ The columns `source` and `note` are for people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _WORDS: dict[str, Limit] = {"off": None, "own": "own"}
 def read(path: Path) -> tuple[Limits, dict[tuple[str, ...], str]]:
     """The limits by label and rule, and where each label was written. Raises UserError naming file, line and cell."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"table {path} cannot be read ({error.__class__.__name__}): give the path of a UTF-8 file") from None
     rules: list[str] = []
@@ -55,10 +56,19 @@ def read(path: Path) -> tuple[Limits, dict[tuple[str, ...], str]]:
 def _limit(cell: str, rule: str, place: str) -> Limit:
     if cell in _WORDS:
         return _WORDS[cell]
+    number = finite(cell)
+    if number is None:
+        raise UserError(f"table {place}: {rule} is {cell!r}: write a number, `off`, `own` or nothing")
+    return number
+
+
+def finite(text: str) -> float | None:
+    """The number that a text is; None where it is none, nan and inf included."""
     try:
-        return float(cell)
+        number = float(text)
     except ValueError:
-        raise UserError(f"table {place}: {rule} is {cell!r}: write a number, `off`, `own` or nothing") from None
+        return None
+    return number if math.isfinite(number) else None
 
 
 def write(head: Iterable[str], rules: Iterable[str], rows: Mapping[str, tuple[str, Mapping[str, Limit], str]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crawlmill import ledger, pins, stage
+from crawlmill import ledger, pins, stage, table
 from crawlmill.errors import CrawlmillError
 from crawlmill.ledger import RunRow
 from crawlmill.stage import Job
@@ -28,8 +28,11 @@ def plan(job: Job) -> Iterator[Step]:
     upstream: dict[str, str] = {}
     running: set[str] = set()
     for name in stage.NAMES:
+        if not stage.wanted(name, job.recipe):
+            yield Step(name, False, f"the recipe asks for no {name}")
+            continue
         declared = stage.load(name)
-        needs = {pins.WRITTEN_BY[table] for table in declared.reads} if declared.per_snapshot else {"gate", "sketch"}
+        needs = {pins.WRITTEN_BY[read] for read in declared.reads} if declared.per_snapshot else {"gate", "sketch", "recycle"}
         needs = needs if name != "publish" else {"dedup"}
         own = job if declared.per_snapshot else replace(job, snapshot=pins.EVERY)
         before = ledger.released(job.lake, name, own.snapshot)
@@ -38,7 +41,7 @@ def plan(job: Job) -> Iterator[Step]:
             why = "asked for by --force"
         elif again := sorted(needs & running, key=stage.NAMES.index):
             why = f"{again[0]} runs before it"
-        elif before is None:
+        elif before is None or last is None or last.verdict not in ledger.RELEASED:
             why = f"its last run failed: {last.message}" if last else "never ran"
         else:
             why = _difference(declared, own, before, upstream)
@@ -56,11 +59,13 @@ def _difference(declared: stage.Stage, job: Job, before: RunRow, upstream: dict[
     except CrawlmillError as error:
         return str(error)
     if now != before.stage_key:
-        reads = {pins.WRITTEN_BY[table] for table in declared.reads}
+        reads = {pins.WRITTEN_BY[read] for read in declared.reads}
         changed = (
             "what it reads" if reads - upstream.keys() else f"recipe ({', '.join(declared.recipe)}), transform version or listing"
         )
         return f"its key changed: {changed}"
+    if failed := before.digests.get(stage.INCOMPLETE):
+        return f"{stage.INCOMPLETE} the last time: {failed}"
     return "" if before.inputs == pins.rows(found) else "the versions that it reads changed"
 
 
@@ -75,17 +80,19 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
     from crawlmill import crawl
     from crawlmill.session import build
 
-    for name in stage.NAMES:
+    names = [name for name in stage.NAMES if stage.wanted(name, job.recipe)]
+    for name in names:
         if preflight := stage.load(name).preflight:
             preflight(job.recipe)
-    crawl.listing(job.source, job.snapshot, job.recipe)  # a wrong id or an unreachable source, before Spark takes its seconds
+    crawl.listing(job.source, job.snapshot, job.recipe)  # a wrong id, source or lake is told before Spark takes its seconds
+    table.create_all(job.lake)
     columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     rows: list[RunRow] = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("starting Spark", total=len(stage.NAMES))
+        bar = progress.add_task("starting Spark", total=len(names))
         spark = build(f"crawlmill run {job.snapshot}")
         try:
-            for name in stage.NAMES:
+            for name in names:
                 declared = stage.load(name)
                 own = replace(job, snapshot=job.snapshot if declared.per_snapshot else pins.EVERY, run_id=f"{job.run_id}-{name}")
                 progress.update(bar, description=f"{name} {own.snapshot}".replace("*", "all snapshots"))

@@ -18,8 +18,10 @@ Pins = dict[tuple[str, str], int]  # (table, snapshot) -> version
 WRITTEN_BY = {
     "crawl_files": "extract", "documents": "extract", "rejects": "extract", "languages": "identify", "rewrites": "rewrite",
     "rewrite_steps": "rewrite", "line_counts": "rewrite", "duplicate_lines": "rewrite",
-    "signals": "measure", "contamination": "measure", "signatures": "sketch", "bands": "sketch", "verdicts": "gate",
+    "signals": "measure", "contamination": "measure", "signatures": "sketch", "bands": "sketch", "verdicts": "gate", "page_index": "gate",
+    "recycled": "recycle",
     "pairs": "dedup", "clusters": "dedup", "removals": "dedup", "corpus": "publish",
+    "external_scores": "load-scores",
 }  # fmt: skip
 EVERY = "*"  # the snapshot of a run over all snapshots
 
@@ -62,14 +64,20 @@ def for_snapshot(lake: str, stage: str, snapshot: str, reads: Iterable[str]) -> 
     return pins, keys
 
 
-def ingested(lake: str) -> tuple[Pins, dict[str, str]]:
+def ingested(lake: str, recycled: bool = False) -> tuple[Pins, dict[str, str]]:
     """Pins and keys of every snapshot that has passed gate and sketch on the same documents, newest such pair of runs.
 
+    `recycled`: with derived documents, at the versions that the newest run of recycle left, which rests on such a pair.
     A snapshot that is just being ingested again keeps its last complete state; one that never was complete is not in it.
     """
     pins: Pins = {}
     keys: dict[str, str] = {}
+    done = ledger.released_snapshots(lake, "recycle") if recycled else {}
     for snapshot in ledger.released_snapshots(lake, "gate"):
+        if snapshot in done:
+            pins |= of(done[snapshot])
+            keys[f"recycle@{snapshot}"] = done[snapshot].stage_key
+            continue
         gates = [run for run in ledger.runs(lake, "gate", snapshot) if run.verdict in ledger.RELEASED]
         sketches = [run for run in ledger.runs(lake, "sketch", snapshot) if run.verdict in ledger.RELEASED]
         pair = next(((g, s) for g in reversed(gates) for s in reversed(sketches) if agree(of(g), of(s))), None)
@@ -82,3 +90,28 @@ def ingested(lake: str) -> tuple[Pins, dict[str, str]]:
 def snapshots(pins: Pins) -> list[str]:
     """The snapshots that are pinned, in order."""
     return sorted({snapshot for _, snapshot in pins if snapshot != EVERY})
+
+
+def newest(lake: str, snapshot: str) -> dict[str, int]:
+    """Table -> version of a snapshot's tables as far as it has come in one piece; empty where extract has not passed."""
+    return together(ledger.runs(lake, snapshot=snapshot))
+
+
+def every_newest(lake: str) -> dict[str, dict[str, int]]:
+    """The same for every snapshot that has passed extract, from one reading of the ledger; oldest snapshot first."""
+    by_snapshot: dict[str, list[RunRow]] = {}
+    for run in ledger.runs(lake):
+        by_snapshot.setdefault(run.snapshot, []).append(run)
+    found = {snapshot: together(own) for snapshot, own in sorted(by_snapshot.items()) if snapshot != EVERY}
+    return {snapshot: at for snapshot, at in found.items() if at}
+
+
+def together(runs: Iterable[RunRow]) -> dict[str, int]:
+    """The versions of one snapshot's runs that belong together, those of the last gate while stages before it are run again."""
+    latest = {run.stage: run for run in runs if run.verdict in ledger.RELEASED}
+    extract = latest.get("extract")
+    if extract is None:
+        return {}
+    whole = latest.get("gate") or latest.get("identify") or extract
+    both = of(extract) | of(whole)
+    return {table: version for (table, snapshot), version in both.items() if snapshot == extract.snapshot}

@@ -50,9 +50,10 @@ def _recipe(recipe_file: str | None) -> str:
 
 
 def _models(recipe_file: str | None) -> str:
-    from crawlmill.text import language
+    from crawlmill.text import language, reference
 
     loaded = recipe.load(layout.recipe_path(recipe_file))
+    reference.check(loaded.measure)
     options = loaded.identify
     language.identifier(options).identify(["All models answer."])
     return f"{options.model}, sha256 {str(options.sha256)[:12]}"

@@ -17,11 +17,13 @@ from pydantic import Field, ValidationError
 
 from crawlmill import layout, recipe_check
 from crawlmill.errors import UserError
+from crawlmill.recipe_errors import describe, truths
 from crawlmill.recipe_extract import Extract
-from crawlmill.recipe_file import Source, describe, read_source
+from crawlmill.recipe_file import Source, read_source
+from crawlmill.recipe_scorers import Scorer
 from crawlmill.recipe_section import Section
 
-SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "publish")
+SECTIONS = ("extract", "identify", "rewrite", "measure", "sketch", "dedup", "gate", "recycle", "publish")
 
 
 class Identify(Section):
@@ -95,7 +97,7 @@ class Classifier(Section):
     """A fastText model of good texts against `__label__cc`; `languages` null: for all."""
 
     file: Resource
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
 
 
 class Reference(Section):
@@ -124,6 +126,7 @@ class Measure(Section):
     references: tuple[Reference, ...] = Field(
         default=(), description="benchmarks to decontaminate from, corpora to deny or allow"
     )
+    scorers: dict[str, Scorer] = Field(default={}, description="scores by name, which rules read as `score.NAME`")
 
 
 class Sketch(Section):
@@ -134,8 +137,8 @@ class Sketch(Section):
         default=8, ge=1, le=64, description="Han or kana characters a shingle; of Thai, Lao, Khmer and Burmese twice as many"
     )
     bands: int = Field(default=14, ge=1, le=62)
-    rows: int = Field(default=8, ge=1)
-    seed: int = Field(default=1, ge=0)
+    rows: int = Field(default=8, ge=1, le=256)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     scheme: Literal["affine32"] = "affine32"
     max_shingles: int = Field(
         default=16_384, ge=1, description="above it the smallest hashes are kept and the row says `sampled`"
@@ -166,7 +169,7 @@ class Rule(Section):
     signal: str
     op: Literal["min", "max"]
     limit: float | None
-    languages: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
     severity: Literal["reject", "flag"] = Field(
         default="reject", description="flag: written down, but the document stays eligible"
     )
@@ -181,15 +184,53 @@ class Gate(Section):
     break at least one, for ablations: what these rules take out, as far as the others let it pass.
     """
 
-    languages: tuple[str, ...] | None = Field(default=None, description="keep these languages only (ISO 639-3); null: all")
+    languages: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="keep these languages only (ISO 639-3); null: all"
+    )
     rules: dict[str, Rule] = Field(default={})
     inverse: tuple[str, ...] = ()
     limits_from: tuple[str, ...] = Field(default=(), exclude=True)
     limits: dict[str, dict[str, float | Literal["own"] | None]] = Field(default={})
 
 
+class Bucket(Section):
+    """A page's quality bucket: how many of `edges` its score reaches. The score is a sum of weighted annotations; those it lacks count as 0.
+
+    Annotations are signals, columns of `languages` that rules may read, and `rules_failed`. By default a page that fails no rule is in
+    bucket 19, one that fails a rule in 11, and each further rule costs one: what the gate dropped is never among the best.
+    """
+
+    weights: dict[str, float] = Field(default={"rules_failed": -1.0})
+    intercept: float = 0.0
+    edges: tuple[float, ...] = Field(
+        default=(*range(-11, 0), *[-0.5] * 8), min_length=1, max_length=19, description="ascending; equal ones leave buckets out"
+    )
+
+
+class Recycle(Section):
+    """Further documents made of pages that the gate dropped for quality alone. No hooks: nothing is recycled."""
+
+    hooks: tuple[HookSpec, ...] = Field(default=(), description="hooks of phase recycle; each works on the page itself")
+    bucket: Bucket = Bucket()
+    eligible: bool = Field(default=False, description="make further documents of eligible pages, too")
+    never: tuple[str, ...] = Field(default=(), description="rules (patterns) of which a broken one keeps a page from it")
+
+
+class Mix(Section):
+    """How much of the corpus may be derived."""
+
+    rewritten: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="greatest share of derived documents in a snapshot's published tokens; 1: all that are kept",
+    )
+
+
 class Publish(Section):
-    """The corpus; its columns are its contract's, so there is nothing to choose yet."""
+    """The corpus; its columns are its contract's."""
+
+    mix: Mix = Mix()
 
 
 class Recipe(Section):
@@ -202,6 +243,7 @@ class Recipe(Section):
     sketch: Sketch = Sketch()
     dedup: Dedup = Dedup()
     gate: Gate = Gate()
+    recycle: Recycle = Recycle()
     publish: Publish = Publish()
 
     def slice(self, sections: Iterable[str] = SECTIONS) -> dict[str, Any]:
@@ -244,4 +286,8 @@ def _build(source: Source) -> Recipe:
         recipe = Recipe.model_validate(source.values)
     except ValidationError as error:
         raise UserError(describe(error, source, Recipe)) from None
+    for keys in truths(source.values, recipe):
+        raise UserError(
+            f"{source.place(keys)}: '{'.'.join(keys)}' is a truth value: write a number (YAML reads yes as true, no as false)"
+        )
     return recipe_check.checked(recipe, source)

@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawlmill import limit_table, recipe_scorers
 from crawlmill.errors import UserError
 from crawlmill.llm import settings
 from crawlmill.recipe_file import Source, suggestion
 from crawlmill.sources.lists import digest
-from crawlmill.text import hooks, language, language_model, overlap, rules, signals
+from crawlmill.text import hooks, language, language_model, overlap, recycle, rules, signals
 
 if TYPE_CHECKING:
     from crawlmill.recipe import HookSpec, Identify, Recipe, Reference, Rule
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["checked", "suggestion"]
 _SCRIPT = re.compile(r"[A-Z][a-z]{3}\Z")
+_RULE = re.compile(r"[\w.-]{1,64}\Z")
+RESERVED = (rules.SELECTED, rules.INVERSE, rules.HOOK, "label", *limit_table.FOR_PEOPLE)
+"""Names with a meaning of their own in verdicts and in tables of limits."""
 
 
 def checked(recipe: Recipe, source: Source) -> Recipe:
@@ -28,12 +32,15 @@ def checked(recipe: Recipe, source: Source) -> Recipe:
     references = _references(recipe, source)
     _check_gate(recipe, source)
     select = _select(recipe, source)
-    filled = tuple(_hook(spec, source, position) for position, spec in enumerate(recipe.rewrite.hooks))
+    filled = tuple(_hook(spec, source, ("rewrite", "hooks", str(at))) for at, spec in enumerate(recipe.rewrite.hooks))
+    recycled = tuple(_hook(spec, source, ("recycle", "hooks", str(at))) for at, spec in enumerate(recipe.recycle.hooks))
+    _check_recycle(recipe, source)
     _check_duplicates(recipe, source)
     sections = {
         "extract": recipe.extract.model_copy(update={"select": select}),
         "rewrite": recipe.rewrite.model_copy(update={"hooks": filled}),
-        "measure": recipe.measure.model_copy(update={"references": references}),
+        "recycle": recipe.recycle.model_copy(update={"hooks": recycled}),
+        "measure": recipe_scorers.checked(recipe.measure, source).model_copy(update={"references": references}),
     }
     return recipe.model_copy(update=sections)
 
@@ -120,10 +127,14 @@ def _references(recipe: Recipe, source: Source) -> tuple[Reference, ...]:
 def _check_gate(recipe: Recipe, source: Source) -> None:
     gate = recipe.gate
     kinds = {reference.kind for reference in recipe.measure.references}
-    known = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS}
+    known = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS, *recipe_scorers.signal_names(recipe.measure)}
     _check_languages(recipe, gate.languages or (), ("gate", "languages"), source)
     for name, rule in gate.rules.items():
         path = ("gate", "rules", name)
+        if name in RESERVED or not _RULE.match(name):
+            raise UserError(
+                f"{source.place(path)}: no rule may be called {name!r}: take letters, digits, `_`, `.` and `-`, and none of {', '.join(RESERVED)}"
+            )
         if rule.signal not in known:
             raise UserError(
                 f"{source.place((*path, 'signal'))}: rule {name!r} reads an unknown signal {rule.signal!r}{suggestion(rule.signal, known)}"
@@ -163,6 +174,8 @@ def _check_limits(recipe: Recipe, source: Source) -> None:
 
 def _check_limit(name: str, rule: Rule, limit: float, path: tuple[str, ...], source: Source) -> None:
     """Refuse a limit that no document can break, or that all do: it is a slip, and `null` says it better."""
+    if rule.signal.startswith(rules.SCORE):
+        return  # scores of some kinds are negative, and those of others are made elsewhere
     top = 1.0 if _unit(rule.signal) == "fraction" else None
     never = limit <= 0 if rule.op == "min" else top is not None and limit >= top
     always = top is not None and limit > top if rule.op == "min" else limit < 0
@@ -206,8 +219,27 @@ def _check_duplicates(recipe: Recipe, source: Source) -> None:
                 raise UserError(f"{place}: hook {spec.name!r} works on the text as extracted: put it first")
 
 
-def _hook(spec: HookSpec, source: Source, position: int) -> HookSpec:
-    path = ("rewrite", "hooks", str(position))
+def _check_recycle(recipe: Recipe, source: Source) -> None:
+    path = ("recycle", "bucket")
+    known = {*signals.SIGNALS, *rules.ANNOTATIONS, recycle.RULES_FAILED}
+    for name in recipe.recycle.bucket.weights:
+        if name not in known:
+            place = source.place((*path, "weights", name))
+            raise UserError(f"{place}: a bucket cannot weigh {name!r}, which is no annotation{suggestion(name, known)}")
+    if list(recipe.recycle.bucket.edges) != sorted(recipe.recycle.bucket.edges):
+        raise UserError(f"{source.place((*path, 'edges'))}: the edges of buckets must ascend: sort them")
+    for pattern in recipe.recycle.never:
+        if not fnmatch.filter(recipe.gate.rules, pattern):
+            place = source.place(("recycle", "never"))
+            raise UserError(f"{place}: no rule is called {pattern!r}{suggestion(pattern, recipe.gate.rules)}")
+    names = [spec.name for spec in recipe.recycle.hooks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"{source.place(('recycle', 'hooks'))}: hook {twice[0]!r} stands twice: one page's documents would bear one id"
+        )
+
+
+def _hook(spec: HookSpec, source: Source, path: tuple[str, ...]) -> HookSpec:
     installed = hooks.available()
     if spec.name not in installed:
         raise UserError(f"{source.place(path)}: no hook named {spec.name!r} is installed{suggestion(spec.name, installed)}")
@@ -216,10 +248,12 @@ def _hook(spec: HookSpec, source: Source, position: int) -> HookSpec:
         raise UserError(
             f"{source.place(path)}: hook {spec.name!r} is asked for in version {spec.version!r}, installed is {hook.version!r}"
         )
-    if hook.phase != "before_dedup":
+    if path[0] == "rewrite" and hook.phase != "before_dedup":
         raise UserError(
-            f"{source.place(path)}: hook {spec.name!r} needs signals or verdicts, so it cannot run before dedup: take it away"
+            f"{source.place(path)}: hook {spec.name!r} needs signals or verdicts, so it cannot run before dedup: put it under recycle"
         )
+    if path[0] == "recycle" and hook.phase != "recycle":
+        raise UserError(f"{source.place(path)}: hook {spec.name!r} is of phase {hook.phase}: put it under rewrite")
     for key, value in spec.options.items():
         if key not in hook.options:
             raise UserError(

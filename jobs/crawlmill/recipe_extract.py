@@ -53,12 +53,13 @@ class Select(Section):
 
     seed: int = Field(default=0, description="another seed takes another sample of `files`")
     segments: tuple[str, ...] | None = Field(
-        default=None, description="crawl files of these segments only (`1760000000000.12`); null: all"
+        default=None, min_length=1, description="crawl files of these segments only (`1760000000000.12`); null: all"
     )
     urls: UrlPatterns = UrlPatterns()
     mime_exclude: tuple[str, ...] = Field(default=(), description="media types left out of `mime`, `*` for any characters")
     languages: tuple[str, ...] | None = Field(
         default=None,
+        min_length=1,
         description="pages in one of these by the crawl's own detection (ISO 639-3), and those that it says nothing about; null: all",
     )
     opt_out: tuple[ListFile, ...] = ()
@@ -87,8 +88,10 @@ class Extract(Section):
     cascade_to: Literal["resiliparse", "trafilatura"] = "trafilatura"
     kind: Literal["warc", "wet"] = "warc"
     files: int | None = Field(default=None, ge=1, description="take this many crawl files of a snapshot's listing; null: all")
-    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = "auto"
-    mime: tuple[str, ...] = Field(default=_READ.mimes, description="media types that are read, `*` for any characters")
+    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=900)] = "auto"
+    mime: tuple[str, ...] = Field(
+        default=_READ.mimes, min_length=1, description="media types that are read, `*` for any characters"
+    )
     select: Select = Select()
     outlinks: bool = Field(default=False, description="also write every document's links to table `links`")
     guard_seconds: float | None = Field(

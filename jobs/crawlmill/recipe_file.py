@@ -1,4 +1,4 @@
-"""A recipe file as values with line numbers: YAML, `extends`, deep merge, and errors that say where."""
+"""A recipe file as values with line numbers: YAML, `extends`, deep merge."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from crawlmill import layout, limit_table
 from crawlmill.errors import UserError
 
 Where = dict[tuple[str, ...], str]  # key path -> "file line n"
+MOST = 300_000  # values of a recipe; a few aliases of aliases can stand for billions
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ def read_source(path: Path | None, values: Mapping[str, Any] | None = None) -> S
     return Source(merged, where, str(path) if path else "values", frozenset(tables))
 
 
+def read_keys(path: Path) -> dict[str, Any]:
+    """The values of a recipe with its bases, without the tables of limits, which are long: for a look at a key or two."""
+    return _with_bases(path, None, ())[0]
+
+
 def _names(gate: Any) -> list[str]:
     """The tables of limits that a gate names, one or several."""
     named = gate.get("limits_from") if isinstance(gate, dict) else None
@@ -93,6 +98,7 @@ def _with_bases(path: Path | None, values: dict[str, Any] | None, seen: tuple[st
     for entry in _list_files(values):
         entry["path"] = str(folder / entry["path"])
     _find_references(values.get("measure"), folder)
+    _find_scorers(values.get("measure"), folder)
     base = values.pop("extends", None)
     if base is None:
         return values, where
@@ -128,6 +134,14 @@ def _find_references(measure: Any, folder: Path) -> None:
     for reference in (measure.get("references") or ()) if isinstance(measure, dict) else ():
         if isinstance(reference, dict) and isinstance(reference.get("path"), str):
             reference["path"] = str((folder / reference["path"]).absolute())
+
+
+def _find_scorers(measure: Any, folder: Path) -> None:
+    """The same for scorers' files that lie beside the recipe; others are sought below the models folder."""
+    scorers = measure.get("scorers") if isinstance(measure, dict) else None
+    for scorer in scorers.values() if isinstance(scorers, dict) else ():
+        if isinstance(scorer, dict) and isinstance(scorer.get("path"), str) and (folder / scorer["path"]).is_file():
+            scorer["path"] = str((folder / scorer["path"]).absolute())
 
 
 def _find(name: str, folder: Path, key: str) -> Path:
@@ -167,7 +181,9 @@ def _parse(path: Path) -> tuple[dict[str, Any], Where]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"recipe {path} line {line} is no valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UserError(f"recipe {path} is nested too deeply, or an alias in it names what it stands in: write it flat") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"recipe {path} is no valid YAML: {str(error).splitlines()[0]}") from None
     finally:
         loader.dispose()
@@ -180,6 +196,10 @@ def _parse(path: Path) -> tuple[dict[str, Any], Where]:
 
 def _lines(node: yaml.Node | None, path: tuple[str, ...], file: str, where: Where) -> None:
     """Fill `where`; a key written twice is an error, since YAML would silently keep the last one."""
+    if len(where) > MOST:
+        raise UserError(
+            f"recipe {file} stands for more than {MOST:,} values: write fewer aliases (`*name`), or limits as a table (.tsv)"
+        )
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             keys = (*path, str(key.value))
@@ -194,37 +214,3 @@ def _lines(node: yaml.Node | None, path: tuple[str, ...], file: str, where: Wher
         for index, value in enumerate(node.value):
             where[(*path, str(index))] = f"{file} line {value.start_mark.line + 1}"
             _lines(value, (*path, str(index)), file, where)
-
-
-def describe(error: ValidationError, source: Source, model: type[BaseModel]) -> str:
-    """One sentence for the first things wrong (at most three), each with its place."""
-    seen: dict[str, str] = {}
-    for item in error.errors(include_url=False):
-        keys = tuple(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = _fields(model, keys[:-1])
-            seen[".".join(keys)] = f"{source.place(keys)}: unknown key '{'.'.join(keys)}'{suggestion(keys[-1], known)}"
-        elif item["type"] == "missing":
-            seen[".".join(keys)] = (
-                f"{source.place(keys)}: key '{'.'.join(keys)}' is missing (a recipe may start with `extends: default`)"
-            )
-        else:
-            shown = repr(item.get("input"))
-            seen[".".join(keys)] = (
-                f"{source.place(keys)}: '{'.'.join(keys)}' is {shown[:60]}: {item['msg'][:1].lower()}{item['msg'][1:]}"
-            )
-    messages = list(seen.values())
-    more = f"; and {len(messages) - 3} more" if len(messages) > 3 else ""
-    return "; ".join(messages[:3]) + more
-
-
-def _fields(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
-    """The keys that the model allows at a key path (through mappings and lists of models)."""
-    current: Any = model
-    for key in path:
-        if isinstance(current, type) and issubclass(current, BaseModel) and key in current.model_fields:
-            current = current.model_fields[key].annotation
-        for part in get_args(current):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                current = part
-    return sorted(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

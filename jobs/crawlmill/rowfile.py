@@ -9,11 +9,12 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,10 +25,11 @@ from crawlmill.errors import UserError
 
 Row = dict[str, Any]
 GROUP = 5000  # rows of a Parquet row group, which is what memory holds
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # what a byte that is no UTF-8 is read as
 
 
 def read(name: str) -> Iterator[Row]:
-    """Rows of a file. Raises UserError for a missing file and for a line that is no JSON object, with its number."""
+    """Rows of a file. Raises UserError for a file that is missing or breaks off, and for a line that is no JSON object, with its number."""
     if name.endswith(".parquet"):
         yield from _read_parquet(name)
         return
@@ -35,6 +37,8 @@ def read(name: str) -> Iterator[Row]:
         for number, line in enumerate(_open_lines(name, stack), 1):
             if not line.strip():
                 continue
+            if not line.isascii() and _NO_UTF8.search(line):
+                raise UserError(f"{name} line {number} is not UTF-8: convert the file, for example by `iconv -f LATIN1 -t UTF-8`")
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
@@ -48,15 +52,26 @@ def _open_lines(name: str, stack: ExitStack) -> Iterable[str]:
     try:
         raw = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
     except OSError as error:
-        raise UserError(f"{name} cannot be read: {error.strerror}") from None
+        raise _unreadable(name, error) from None
     if name.endswith(".gz"):
         raw = cast(BinaryIO, stack.enter_context(gzip.open(raw)))
     elif name.endswith(".zst"):
-        raw = cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        raw = _zst(raw)
     try:
-        yield from io.TextIOWrapper(raw, encoding="utf-8", errors="replace")
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise UserError(f"{name} is damaged or not of the kind that its name says: {error}") from None
+        yield from io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape")
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{name} is damaged or not of the kind that its name says ({error}): fetch or write it again") from None
+
+
+def _zst(raw: BinaryIO) -> BinaryIO:
+    """What a .zst file holds. Arrow's reader tells a file that breaks off; the one of `zstandard` takes it for the end."""
+    import pyarrow as pa
+
+    return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
+
+
+def _unreadable(name: str, error: OSError) -> UserError:
+    return UserError(f"{name or repr(name)} cannot be read ({error.strerror}): give the path of a file, or - for standard input")
 
 
 def _read_parquet(name: str) -> Iterator[Row]:
@@ -64,7 +79,11 @@ def _read_parquet(name: str) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(name) as file:
+        raw = Path(name).open("rb")
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    try:
+        with raw, pq.ParquetFile(raw) as file:
             for batch in file.iter_batches(GROUP):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException, UnicodeError) as error:
@@ -76,20 +95,32 @@ def write(name: str, rows: Iterable[Row]) -> int:
 
     Raises UserError where the file cannot be written or its kind cannot hold the rows; an older file of that name then stays as it was.
     """
-    if name == "-":
-        return _write_lines(sys.stdout.buffer, rows)
+    with whole_file(name) as out:
+        return _write_lines(out, rows) if name == "-" else _fill(out, name, rows)
+
+
+@contextmanager
+def whole_file(name: str) -> Iterator[BinaryIO]:
+    """A file to write to, which gets its name when the block is through; `-` is standard output. Raises UserError where it cannot be written."""
     target = Path(name).resolve()
-    draft = target if target.exists() and not target.is_file() else target.with_name(f".{target.name}.{os.getpid()}.part")
+    aside = name != "-" and (target.is_file() or not target.exists())
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part") if aside else target
     try:
+        if name == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
         with draft.open("wb") as out:
-            count = _fill(out, name, rows)
-        if draft != target:
+            yield out
+        if aside:
             draft.replace(target)
-        return count
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{name} cannot be written ({error.strerror or error}): check the folder and its free space") from None
+        shown = "standard output" if name == "-" else name or repr(name)
+        raise UserError(f"{shown} cannot be written ({error.strerror or error}): check the folder and its free space") from None
     finally:
-        if draft != target:
+        if aside:
             draft.unlink(missing_ok=True)
 
 

@@ -47,6 +47,8 @@ def _source(path: Path) -> str:
 
 
 def _meaning(signal: str) -> str:
+    if signal.startswith(rules.SCORE):
+        return f"score of the recipe's scorer `{signal.removeprefix(rules.SCORE)}`"
     known = signals.SIGNALS.get(signal)
     return (known.description if known else rules.ANNOTATIONS[signal]).replace("|", "\\|")
 

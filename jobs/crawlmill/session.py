@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawlmill import layout
+from crawlmill.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,11 +32,20 @@ logger.cached.level = error
 """
 
 
-def settings() -> dict[str, str]:
-    """Spark's settings for one machine; a cluster overrides master, memory and partitions in its own spark-defaults.conf."""
+# A stage's JVM lives for seconds to minutes: the quick compiler and the serial collector start fastest. With that compiler alone
+# the JVM reserves 48 MB for code, which Spark fills in minutes; then it sweeps for ever.
+START_FAST = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
+ARGUMENTS = "driver.args"  # in the folder of spark-defaults.conf: the driver JVM's class path and class archive
+
+
+def settings(directory: Path) -> dict[str, str]:
+    """Spark's settings for one machine; a cluster has master, memory, partitions and Delta's jars in its own spark-defaults.conf.
+
+    Args:
+        directory: where `write_conf_dir` wrote the driver's arguments.
+    """
     return {
         "spark.master": "local[2,4]",  # local[N] never retries a failed task, local[N,4] does
-        "spark.jars": ",".join(str(jar) for jar in layout.jars()),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # Delta replays its log with 50 tasks by default: seconds a commit on small tables.
@@ -46,9 +57,7 @@ def settings() -> dict[str, str]:
         "spark.sql.execution.arrow.maxBytesPerBatch": str(4 << 20),
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.driver.memory": "2g",
-        # A stage's JVM lives for seconds to minutes: the quick compiler and the serial collector start fastest. With that compiler alone
-        # the JVM reserves 48 MB for code, which Spark fills in minutes; then it sweeps for ever.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
+        "spark.driver.extraJavaOptions": f'{START_FAST} "@{directory / ARGUMENTS}"',
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.debug.maxToStringFields": "200",
@@ -58,12 +67,62 @@ def settings() -> dict[str, str]:
     }
 
 
-def write_conf_dir(directory: Path) -> Path:
-    """Write `spark-defaults.conf` and a quiet `log4j2.properties`: the SPARK_CONF_DIR of `spark-submit`. Returns the folder."""
+def driver_arguments(directory: Path, *options: str) -> str:
+    """The content of a Java argument file: class path and log of the driver's JVM, and further options.
+
+    Spark's own class path has a folder with files in it and a jar twice, neither of which class data sharing allows, and leaves the
+    order of its jars to the file system. The last `-cp` of a command line counts, so this one replaces it.
+    """
+    spark_jars = sorted(spark_home().glob("jars/*.jar"), key=lambda jar: (not jar.name.startswith("slf4j-api-"), jar.name))
+    jars = [str(jar.absolute()) for jar in (*spark_jars, *layout.jars())]
+    words = ["-cp", os.pathsep.join(jars), f"-Dlog4j2.configurationFile={(directory / 'log4j2.properties').as_uri()}", *options]
+    return "".join(f"{_quoted(word)}\n" for word in words)
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def spark_home() -> Path:
+    """The folder of the Spark that the pyspark package carries."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError("pyspark is not installed in this Python: run `make setup`")
+    return Path(spec.origin).parent
+
+
+def class_archive() -> Path:
+    """Where set-up puts the JVM's archive of loaded classes (`infra/class_archive.py`)."""
+    return (layout.cache_dir() / "spark-classes.jsa").absolute()
+
+
+def sharing(archive: Path) -> tuple[str, ...]:
+    """JVM options that use an archive. A JVM whose build or jars are not those that made it silently does without."""
+    return (f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds*=off") if archive.is_file() else ()
+
+
+def write_conf_dir(directory: Path, *options: str) -> Path:
+    """Write a SPARK_CONF_DIR: `spark-defaults.conf`, a quiet `log4j2.properties` and the driver's arguments. Returns the folder.
+
+    Args:
+        directory: may be in use by another process; a file is replaced whole, and only if it changes.
+        options: of the driver's JVM, in place of those that share loaded classes.
+    """
+    directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "spark-defaults.conf").write_text("".join(f"{k} {v}\n" for k, v in settings().items()))
-    (directory / "log4j2.properties").write_text(LOG4J)
+    _write(directory / "log4j2.properties", LOG4J)
+    _write(directory / ARGUMENTS, driver_arguments(directory, *(options or sharing(class_archive()))))
+    _write(directory / "spark-defaults.conf", "".join(f"{k} {v}\n" for k, v in settings(directory).items()))
     return directory
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file that another process may be reading, if it differs."""
+    if path.is_file() and path.read_text() == content:
+        return
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    draft.write_text(content)
+    draft.replace(path)
 
 
 def build(app: str) -> SparkSession:
@@ -75,10 +134,9 @@ def build(app: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not below spark-submit
-        conf_dir = os.environ.setdefault("SPARK_CONF_DIR", str(layout.home() / ".crawlmill" / "spark-conf"))
-        if not (Path(conf_dir) / "spark-defaults.conf").exists():
-            write_conf_dir(Path(conf_dir))
-        for name, value in settings().items():
+        own = write_conf_dir(layout.home() / ".crawlmill" / "spark-conf")
+        os.environ.setdefault("SPARK_CONF_DIR", str(own))
+        for name, value in settings(own).items():
             builder = builder.config(name, value)
     session: SparkSession = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")

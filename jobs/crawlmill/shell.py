@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,7 @@ def _texts(name: str) -> Iterator[dict[str, Any]]:
 @RECIPE
 @OUT
 def text(files: tuple[str, ...], backend: str | None, rejects: bool, recipe_file: str | None, output: str) -> None:
-    """Main text of the pages in WARC or WET files; how many were rejected, and why, on standard error.
+    """Main text of the pages in WARC or WET files (`-`: standard input); how many were rejected, and why, on standard error.
 
     \b
     Example: crawlmill text crawl.warc.gz --backend trafilatura | head -1
@@ -76,7 +77,7 @@ def _pages(files: tuple[str, ...], options: Any, rejects: bool, found: Found) ->
 
     limits = replace(options.read_limits(), mimes=EVERY_TEXT)
     for name in files:
-        for row in read_pages(name, name, None, limits, options.backend):
+        for row in read_pages(sys.stdin.buffer if name == "-" else name, name, None, limits, options.backend):
             kind = row.pop("row")
             if kind == "document":
                 found.documents += 1
@@ -114,9 +115,12 @@ def measure(file: str, recipe_file: str | None, output: str) -> None:
     \b
     Example: crawlmill measure labelled.jsonl.zst -o measured.parquet
     """
+    from crawlmill.text import reference
     from crawlmill.text.signals import measure_rows
 
-    rowfile.write(output, measure_rows(_texts(file), _recipe(recipe_file)))
+    recipe = _recipe(recipe_file)
+    reference.check(recipe.measure)
+    rowfile.write(output, measure_rows(_texts(file), recipe))
 
 
 @click.command()
@@ -134,8 +138,9 @@ def count_ngrams(file: str, output: str, buckets: int) -> None:
     from crawlmill.text import reference
 
     raw = reference.count((row["text"] for row in _texts(file)), buckets)
-    Path(output).write_bytes(raw)
-    click.echo(f"{{path: {output}, sha256: {hashlib.sha256(raw).hexdigest()}}}")
+    with rowfile.whole_file(output) as out:
+        out.write(raw)
+    click.echo(f"{{path: {Path(output).resolve()}, sha256: {hashlib.sha256(raw).hexdigest()}}}")
 
 
 @click.command()

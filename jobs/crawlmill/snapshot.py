@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from crawlmill.errors import UserError
 
-SNAPSHOT = re.compile(r"CC-MAIN-20\d\d-\d\d(?:-\d\d)?")
-FILES_PER_SHARD = 90  # 90,000 crawl files of a real snapshot make 1,000 shards
-MAX_SHARDS = 1000
+SNAPSHOT = re.compile(r"CC-MAIN-20\d\d-\d\d(?:-\d\d)?", re.ASCII)
+FILES_PER_SHARD = 90  # where that makes no more than MAX_SHARDS: 90,000 crawl files of a real snapshot are 900 shards of 100
+MAX_SHARDS = 900  # of captured pages
+RESERVED = tuple(range(MAX_SHARDS, 1000))  # shards of derived documents
 
 
 def parse(snapshot: str) -> str:
@@ -41,6 +42,11 @@ def shard_of(file_path: str, count: int) -> int:
 def segment_of(file_path: str) -> str:
     """The segment of a crawl file, by Common Crawl's layout `…/segments/<segment>/…`; empty where the path has none."""
     return file_path.rpartition("segments/")[2].partition("/")[0] if "segments/" in file_path else ""
+
+
+def reserved(shard: int) -> int:
+    """The shard of documents that are derived from one of a shard of captured pages."""
+    return RESERVED[shard % len(RESERVED)]
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
 from crawlmill.pins import Pins
 from crawlmill.recipe import Recipe
-from crawlmill.snapshot import Listing
+from crawlmill.snapshot import RESERVED, Listing
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-NAMES = ("extract", "identify", "rewrite", "measure", "sketch", "gate", "dedup", "publish")
-PER_SNAPSHOT = NAMES[:6]
+NAMES = ("extract", "identify", "rewrite", "measure", "sketch", "gate", "recycle", "dedup", "publish")
+PER_SNAPSHOT = NAMES[:7]
 Outputs = Mapping[str, "DataFrame"]
 INCOMPLETE = "crawl files that could not be fetched"  # a run with this digest is never up to date
 
@@ -52,6 +52,7 @@ class Job:
 class Context:
     """What a transform sees: the session, the pinned inputs, its part of the recipe.
 
+    `given` are rows that take the place of a table's: how derived documents go through the same transforms.
     `digests` goes into the ledger, `notes` are what a transform tells the stage's own commit and check.
     """
 
@@ -61,6 +62,7 @@ class Context:
     listing: Listing | None = None
     digests: dict[str, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, DataFrame] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:
@@ -72,9 +74,16 @@ class Context:
 
     def read(self, name: str, *columns: str) -> DataFrame:
         """The job's partitions of a table, at the version at which they passed."""
-        at = self.pins[name, self.job.snapshot]
-        rows = table.read(self.spark, self.job.lake, name, at, table.partition(self.job.snapshot, self.job.shards))
+        if name in self.given:
+            rows = self.given[name]
+        else:
+            at = self.pins[name, self.job.snapshot]
+            rows = table.read(self.spark, self.job.lake, name, at, table.partition(self.job.snapshot, self.job.shards))
         return rows.select(*columns) if columns else rows
+
+    def has(self, name: str) -> bool:
+        """Whether the job's partitions of a table, which only some recipes ask for, can be read."""
+        return name in self.given or (name, self.job.snapshot) in self.pins
 
     def read_all(self, name: str, *columns: str) -> DataFrame:
         """The partitions of every pinned snapshot, each at its own version."""
@@ -95,6 +104,8 @@ class Stage:
         transform: pinned inputs to rows, a table each.
         commit: writes the rows; by default each table's own partitions are replaced.
         optional: tables it writes only where the recipe asks.
+        borrows: tables of other stages of which it writes the reserved shards, those of derived documents.
+        also: further pins and upstream keys that the job's recipe asks for.
         keep: whether its outputs are worked out and kept before the table's lock is taken; False where the transform has done the work.
         preflight: what can be known to be missing before Spark starts; raises UserError.
         reconcile: counts what was read and what was written; raises CriticalFailure where they do not match.
@@ -110,11 +121,17 @@ class Stage:
     commit: Callable[[Context, table.Commit, Outputs], dict[str, int]] | None = None
     preflight: Callable[[Recipe], object] | None = None
     optional: tuple[str, ...] = ()
+    borrows: tuple[str, ...] = ()
+    also: Callable[[Job], tuple[Pins, dict[str, str]]] | None = None
     keep: bool = True
 
     @property
     def per_snapshot(self) -> bool:
         return self.name in PER_SNAPSHOT
+
+    def owns(self, name: str) -> list[int] | None:
+        """The shards of a table that it writes; None for all."""
+        return list(RESERVED) if name in self.borrows else None
 
 
 def key(stage: Stage, recipe: Recipe, upstream: Mapping[str, str]) -> str:
@@ -125,7 +142,7 @@ def key(stage: Stage, recipe: Recipe, upstream: Mapping[str, str]) -> str:
     """
     parts = {
         "stage": stage.name,
-        "version": [stage.version, *(contract.load(name).major for name in stage.writes)],
+        "version": [stage.version, *(contract.load(name).major for name in (*stage.writes, *stage.borrows))],
         "recipe": recipe.slice(stage.recipe),
         "upstream": dict(sorted(upstream.items())),
     }
@@ -150,6 +167,11 @@ def load(name: str) -> Stage:
     return stage
 
 
+def wanted(name: str, recipe: Recipe) -> bool:
+    """Whether a recipe has work for a stage."""
+    return name != "recycle" or bool(recipe.recycle.hooks)
+
+
 def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
     """Pins, stage key and crawl listing of a job. Raises UserError where an input is missing."""
     from crawlmill import crawl
@@ -159,9 +181,12 @@ def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
         return {}, key(stage, job.recipe, {"listing": listing.digest}), listing
     if stage.per_snapshot:
         found, upstream = pins.for_snapshot(job.lake, stage.name, job.snapshot, stage.reads)
+        if stage.also:
+            more, keys = stage.also(job)
+            found, upstream = found | more, upstream | keys
         return found, key(stage, job.recipe, upstream), None
     if stage.name == "dedup":
-        found, upstream = pins.ingested(job.lake)
+        found, upstream = pins.ingested(job.lake, wanted("recycle", job.recipe))
         if not found:
             raise UserError("dedup needs a snapshot that has passed gate and sketch: ingest one first")
         return found, key(stage, job.recipe, upstream), None
@@ -194,8 +219,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
         raise UserError(f"{stage.name} takes a snapshot as a whole: leave --shards to extract")
     if stage.preflight:
         stage.preflight(job.recipe)
-    table.create_all(job.lake)
     found, stage_key, listing = resolve(stage, job)
+    table.create_all(job.lake)
     done = None if job.force else up_to_date(stage, job, stage_key, found)
     if done:
         say(f"{stage.name} {job.snapshot}: up to date since run {done.run_id}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawlmill import contract, failpoint, fence, table_log
@@ -257,6 +259,10 @@ def require(lake: str, table: str) -> None:
     """Raise UserError where a table does not exist yet."""
     from deltalake import DeltaTable
 
+    if Path(lake).is_dir() and not os.access(lake, os.R_OK | os.X_OK):
+        raise UserError(
+            f"the lake {lake} cannot be read (Permission denied): run as who owns it, or give another folder with --lake"
+        )
     if not DeltaTable.is_deltatable(path(lake, table)):
         raise UserError(
             f"there is no table {table} in the lake {lake}: ingest a snapshot first, or give the right folder with --lake"

@@ -14,6 +14,14 @@ UNCHANGING = (
 )  # fmt: skip
 
 
+def changed_at(lake: str, table: str) -> int:
+    """The newest version in which rows changed: maintenance makes versions that hold the same rows."""
+    from deltalake import DeltaTable
+
+    history = DeltaTable(f"{lake}/{table}").history()
+    return int(next((entry["version"] for entry in history if entry.get("operation") not in UNCHANGING), 0))
+
+
 def noted(lake: str, table: str) -> dict[str, Any] | None:
     """What the last commit that changed a table's rows was told to remember, with its `fence`; None where it was told nothing."""
     from deltalake import DeltaTable
@@ -62,3 +70,17 @@ def unbroken(lake: str, table: str, first: int, last: int) -> bool:
 
     held = {entry["version"]: entry.get("operation") for entry in DeltaTable(f"{lake}/{table}").history()}
     return held.keys() >= set(range(first, last + 1)) and "CHANGE CONTRACT" not in (held[at] for at in range(first + 1, last + 1))
+
+
+def writers(lake: str, table: str, snapshot: str, since: int, until: int) -> set[str]:
+    """The stages that wrote to a snapshot's partitions after one version, up to another."""
+    from deltalake import DeltaTable
+
+    found = set()
+    for entry in DeltaTable(f"{lake}/{table}", version=until).history():  # newest first
+        if entry["version"] <= since:
+            break
+        said = json.loads(entry.get("userMetadata") or "{}")
+        if said.get("snapshot") == snapshot:
+            found.add(str(said.get("stage")))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crawlmill import layout
+from crawlmill import layout, rowfile
 from crawlmill import snapshot as snapshots
 from crawlmill.cli import LAKE
 from crawlmill.errors import UserError
@@ -36,5 +36,5 @@ def fit_thresholds(file: str | None, snapshot: str | None, column: str, min_docu
     fitted = thresholds.fit(scores, min_documents)
     if not fitted:
         raise UserError(f"{source} has no language with {min_documents} documents: give more, or a smaller --min-documents")
-    with click.open_file(out, "w", encoding="utf-8") as target:
-        target.write(thresholds.table(fitted, source, column))
+    with rowfile.whole_file(out) as target:
+        target.write(thresholds.table(fitted, source, column).encode())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from crawlmill import limit_table
 from crawlmill.errors import UserError
 from crawlmill.recipe_file import suggestion
-from crawlmill.text import rules, signals
+from crawlmill.text import overlap, rules, signals
 
 if TYPE_CHECKING:
     from crawlmill.recipe import Gate
@@ -43,8 +44,9 @@ def gate(
             raise UserError(f"{label!r} is no label: give a language (deu, srp_Cyrl) or a script (Cyrl)")
     if rule not in before.rules and (signal is None or op is None):
         raise UserError(f"the recipe has no rule {rule!r}{suggestion(rule, before.rules)}; for a new one give --signal and --op")
-    if signal is not None and signal not in {*signals.SIGNALS, *rules.ANNOTATIONS}:
-        raise UserError(f"there is no signal {signal!r}{suggestion(signal, {*signals.SIGNALS, *rules.ANNOTATIONS})}")
+    readable = {*signals.SIGNALS, *rules.ANNOTATIONS, *overlap.ANNOTATIONS}
+    if signal is not None and signal not in readable and not signal.startswith(rules.SCORE):
+        raise UserError(f"there is no signal {signal!r}{suggestion(signal, readable)}")
     known = before.rules.get(rule)
     changed = known or Rule.model_validate({"signal": signal, "op": op, "limit": None})
     changed = changed.model_copy(update={key: new for key, new in (("signal", signal), ("op", op)) if new is not None})
@@ -61,7 +63,7 @@ def gate(
 def _number(limit: str) -> float | None:
     if limit == "off":
         return None
-    try:
-        return float(limit)
-    except ValueError:
-        raise UserError(f"--limit {limit!r} is no number: give one, or `off`") from None
+    number = limit_table.finite(limit)
+    if number is None:
+        raise UserError(f"--limit {limit!r} is no number: give one, or `off`")
+    return number

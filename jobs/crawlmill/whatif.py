@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,8 @@ import pyarrow.compute as pc
 
 from crawlmill import ledger, pins
 from crawlmill.errors import UserError
-from crawlmill.text import rules
+from crawlmill.lookup import dataset, part
+from crawlmill.text import overlap, rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,8 +100,8 @@ def compare(lake: str, snapshot: str, before: Gate, after: Gate, samples: int = 
     names = changed(before, after)
     lines: dict[str, Line] = {}
     found: dict[str, list[Sample]] = {"enters": [], "leaves": []}
-    for shard, verdicts in _shards(lake, snapshot, at["verdicts"], before):
-        batch = _annotated(lake, snapshot, shard, at, verdicts, _signals(after, names, before))
+    for shard, verdicts in shards(lake, snapshot, at["verdicts"], before):
+        batch = annotated(lake, snapshot, shard, at, verdicts, _signals(after, names, before))
         kept, now, hits = _sides(verdicts, batch, before, after, names)
         _count(lines, verdicts, kept, now)
         for side, moved in (("enters", ~kept & now), ("leaves", kept & ~now)):
@@ -111,31 +111,17 @@ def compare(lake: str, snapshot: str, before: Gate, after: Gate, samples: int = 
     return Answer(snapshot, sorted(names), ordered, _with_texts(lake, snapshot, at, chosen))
 
 
-@lru_cache(maxsize=8)
-def _dataset(lake: str, table: str, version: int) -> Any:
-    """A version of a table; its log is read once, not once a shard."""
-    from deltalake import DeltaTable
-
-    return DeltaTable(f"{lake}/{table}", version=version).to_pyarrow_dataset()
-
-
-def _part(snapshot: str, shard: int) -> Any:
-    import pyarrow.dataset as ds
-
-    return (ds.field("snapshot") == snapshot) & (ds.field("shard") == shard)
-
-
-def _shards(lake: str, snapshot: str, version: int, before: Gate) -> Iterator[tuple[int, pa.Table]]:
+def shards(lake: str, snapshot: str, version: int, before: Gate) -> Iterator[tuple[int, pa.Table]]:
     """The stored verdicts, a shard at a time."""
     from deltalake import DeltaTable
 
     from crawlmill.recipe import canonical_hash
 
     parts = DeltaTable(f"{lake}/verdicts", version=version).partitions([("snapshot", "=", snapshot)])
-    data, key = _dataset(lake, "verdicts", version), canonical_hash({"gate": before.model_dump(mode="json")})
+    data, key = dataset(lake, "verdicts", version), canonical_hash({"gate": before.model_dump(mode="json")})
     columns = ["id", "language", "language_script", "eligible", "failed", "recipe_key"]
-    for shard in sorted({int(part["shard"]) for part in parts}):
-        verdicts = data.to_table(columns=columns, filter=_part(snapshot, shard)).combine_chunks()
+    for shard in sorted({int(found["shard"]) for found in parts}):
+        verdicts = data.to_table(columns=columns, filter=part(snapshot, shard)).combine_chunks()
         if set(verdicts["recipe_key"].unique().to_pylist()) - {key}:
             raise UserError(
                 f"the verdicts of {snapshot} follow another recipe: name it with --recipe, or run the gate with this one"
@@ -154,19 +140,45 @@ def _whole(before: Gate, after: Gate) -> bool:
     return before.languages != after.languages or bool(before.inverse or after.inverse)
 
 
-def _annotated(lake: str, snapshot: str, shard: int, at: dict[str, int], verdicts: pa.Table, wanted: list[str]) -> pa.RecordBatch:
+def annotated(lake: str, snapshot: str, shard: int, at: dict[str, int], verdicts: pa.Table, wanted: list[str]) -> pa.RecordBatch:
     """The wanted columns of a shard's documents, in the order of their verdicts."""
     columns = {name: verdicts[name] for name in ("language", "language_script")}
-    for table, own in (("signals", [n for n in wanted if n not in rules.ANNOTATIONS]), ("languages", list(rules.ANNOTATIONS))):
+    columns |= _overlaps(lake, snapshot, shard, at, verdicts["id"], [name for name in wanted if name in overlap.ANNOTATIONS])
+    measured = [name for name in wanted if name not in rules.ANNOTATIONS and name not in overlap.ANNOTATIONS]
+    for table, own in (("signals", measured), ("languages", list(rules.ANNOTATIONS))):
         names = [name for name in own if name in wanted]
         if names:
-            rows = _dataset(lake, table, at[table]).to_table(columns=["id", *names], filter=_part(snapshot, shard))
+            read = dict.fromkeys("scores" if name.startswith(rules.SCORE) else name for name in names)
+            rows = dataset(lake, table, at[table]).to_table(columns=["id", *read], filter=part(snapshot, shard))
+            for name in names:
+                if name.startswith(rules.SCORE):
+                    told = pc.map_lookup(rows["scores"], name.removeprefix(rules.SCORE), "first")
+                    rows = rows.append_column(name, told)
             place = pc.index_in(verdicts["id"], value_set=rows["id"].combine_chunks())
             if place.null_count:
                 raise UserError(f"{table} of {snapshot} lack documents that have verdicts: run the stages again")
             columns |= {name: rows[name].take(place) for name in names}
     batch = pa.table({**columns, **dict.fromkeys(("id", "snapshot", "shard"), verdicts["id"])}).combine_chunks()
     found: pa.RecordBatch = batch.to_batches()[0] if batch.num_rows else pa.RecordBatch.from_pylist([], schema=batch.schema)
+    return found
+
+
+def _overlaps(lake: str, snapshot: str, shard: int, at: dict[str, int], ids: Any, wanted: list[str]) -> dict[str, Any]:
+    """What documents share with reference sets, as the gate reads it: the greatest value over the sets of a kind, 0 for none."""
+    if not wanted:
+        return {}
+    if "contamination" not in at:
+        raise UserError(
+            f"measure of {snapshot} looked for no reference set, and {wanted[0]} is of one: name sets under measure.references"
+        )
+    named = ["id", "kind", *sorted({overlap.ANNOTATIONS[name].column for name in wanted})]
+    rows = dataset(lake, "contamination", at["contamination"]).to_table(columns=named, filter=part(snapshot, shard))
+    found = {}
+    for name in wanted:
+        of = overlap.ANNOTATIONS[name]
+        greatest = rows.filter(pc.equal(rows["kind"], of.kind)).group_by("id").aggregate([(of.column, "max")]).combine_chunks()
+        place = pc.index_in(ids, value_set=greatest["id"].combine_chunks())
+        found[name] = pc.fill_null(greatest[f"{of.column}_max"].take(place).cast(pa.float64()), 0.0)
     return found
 
 
@@ -203,8 +215,8 @@ def _count(lines: dict[str, Line], verdicts: pa.Table, kept: NDArray[np.bool_], 
     for code, language in enumerate(coded.dictionary.to_pylist()):
         own = codes == code
         line = lines.setdefault(language, Line(language))
-        for part, flags in (("before", kept), ("after", now), ("enters", ~kept & now), ("leaves", kept & ~now)):
-            setattr(line, part, getattr(line, part) + int(np.count_nonzero(flags & own)))
+        for name, flags in (("before", kept), ("after", now), ("enters", ~kept & now), ("leaves", kept & ~now)):
+            setattr(line, name, getattr(line, name) + int(np.count_nonzero(flags & own)))
         line.documents += int(np.count_nonzero(own))
 
 

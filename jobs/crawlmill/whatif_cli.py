@@ -64,14 +64,15 @@ def what_if(
         if rule and limit
         else recipe.load(layout.recipe_path(against)).gate
     )
-    answer = whatif.compare(root, _snapshot(root, snapshot), before, after, samples)
+    answer = whatif.compare(root, newest(root, snapshot), before, after, samples)
     if as_json:
         click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=1))
     else:
         _print(answer, "" if against or everywhere else _untouched(before, answer, str(rule), labels))
 
 
-def _snapshot(lake: str, given: str | None) -> str:
+def newest(lake: str, given: str | None) -> str:
+    """The given snapshot, else the newest that passed the gate. Raises UserError where there is none."""
     from crawlmill import ledger
     from crawlmill import snapshot as snapshots
 

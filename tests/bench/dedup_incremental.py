@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.bench.dedup import Meter
+from tests.bench.dedup_meter import Meter
 
 from crawlmill import contract, fence, pins, stage, table, table_log
 from crawlmill.dedup import local

@@ -85,6 +85,12 @@ def test_an_unknown_snapshot_is_refused_with_the_nearest_known_ones() -> None:
         CrawlCalendar(DAYS, "CC-MAIN-1999-01").validate()
 
 
+def test_the_first_snapshot_that_starts_by_itself_may_be_one_to_come() -> None:
+    calendar = CrawlCalendar(DAYS, "CC-MAIN-2026-43")
+    calendar.validate()
+    assert calendar.next_dagrun_info_v2(last_dagrun_info=None, restriction=ANY) is None
+
+
 def test_run_ids_are_readable_and_never_repeat() -> None:
     calendar = CrawlCalendar(DAYS, "")
     made = [

@@ -20,7 +20,11 @@ HEAVY = ("pyspark", "delta", "deltalake", "great_expectations", "pandas", "fastt
 
 
 def test_there_is_a_dag_a_file_and_its_id_is_the_files_name(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == [file.stem for file in FILES] == ["ingest_snapshot", "publish_corpus"]
+    assert (
+        sorted(dags)
+        == [file.stem for file in FILES]
+        == ["build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"]
+    )
 
 
 def test_a_dag_is_documented_owned_and_bounded(dags: dict[str, Any]) -> None:
@@ -41,7 +45,7 @@ def test_a_task_has_an_owner_retries_a_policy_a_timeout_and_a_pool(dags: dict[st
             assert task.retries == 3 and task.retry_exponential_backoff
             assert type(task.retry_policy).__name__ == "StageRetryPolicy"
             assert task.execution_timeout
-            assert task.pool == ("spark" if task.task_id.endswith(".submit") else "default_pool")
+            assert task.pool == ("spark" if task.task_id.endswith(".submit") or task.task_id == "build" else "default_pool")
 
 
 def test_the_pools_that_tasks_ask_for_are_made_by_the_launcher(dags: dict[str, Any]) -> None:
@@ -53,9 +57,9 @@ def test_each_stage_announces_the_tables_that_it_writes_and_each_table_has_a_con
     announced: dict[str, set[str]] = {}
     for dag in dags.values():
         for task in dag.tasks:
-            for asset in task.outlets:
+            for asset in task.outlets if "." in task.task_id else ():
                 announced.setdefault(task.task_id.partition(".")[0], set()).add(asset.name)
-    assert announced == {stage: set(tables) for stage, tables in TABLES.items()}
+    assert announced == {stage: set(tables) for stage, tables in TABLES.items() if stage != "recycle"}
     assert {table for tables in TABLES.values() for table in tables} <= {file.stem for file in (ROOT / "schemas").glob("*.yaml")}
 
 
@@ -65,6 +69,20 @@ def test_task_groups_tables_and_jobs_bear_the_stages_names() -> None:
     assert tuple(TABLES) == stage.NAMES
     assert {table: name for name, tables in TABLES.items() for table in tables} == pins.WRITTEN_BY
     assert all((ROOT / "jobs" / f"{name}.py").is_file() for name in TABLES)
+
+
+def test_recycling_has_tasks_only_where_the_installations_recipe_asks_for_it(
+    dags: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    assert not any(task.startswith("recycle.") for task in dags["ingest_snapshot"].task_ids)
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("extends: default\nrecycle:\n  hooks: [{name: rewire}]\n")
+    monkeypatch.setenv("CRAWLMILL_RECIPE", str(recipe))
+    dag = DagBag(str(ROOT / "dags" / "ingest_snapshot.py")).dags["ingest_snapshot"]
+    assert dag.get_task("recycle.submit").get_flat_relative_ids(upstream=True) >= {"gate.check", "sketch.check"}
+    assert {asset.name for asset in dag.get_task("recycle.check").outlets} == {"recycled"}
 
 
 def test_a_stage_runs_after_those_whose_tables_it_reads(dags: dict[str, Any]) -> None:

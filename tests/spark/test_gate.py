@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crawlmill import facts, ledger, recipe, table, trial, whatif
+from crawlmill import defined_at, facts, ledger, page_index, recipe, table, trial, whatif, why
 from tests.fixtures import lakes
 from tests.fixtures.lakes import OLD
 from tests.fixtures.pages import OLDER
@@ -31,6 +31,25 @@ def test_a_snapshot_is_judged_and_kept_for_the_next(spark: Any, both: str) -> No
     assert found.documents == {("eng", "Latn"): len(OLDER)}
     assert found.fires["gopher_short_doc"] == {("eng", "Latn"): 1}
     assert found.eligible["eng", "Latn"] == sum(not row["failed"] for row in verdicts(spark, both).collect())
+
+
+def test_the_index_is_sorted_and_spark_and_python_agree_on_its_keys(spark: Any, both: str) -> None:
+    rows = table.read(spark, both, "page_index", table.version(both, "page_index"), table.partition(OLD)).collect()
+    assert len(rows) == 2 * len(OLDER)
+    for row in rows:
+        assert row["hash"] == page_index.digest(row["url"] or row["id"])
+        assert row["url_host_name_reversed"] == (page_index.host(row["url"]) if row["url"] else "")
+    assert {row["id"] for row in rows if row["outcome"] == "eligible"} == {
+        row["id"] for row in verdicts(spark, both).collect() if row["eligible"]
+    }
+    url = "https://User@WWW.Example.ORG:80/Straße?q=1"
+    frame = spark.createDataFrame([(OLD, 0, "<x>", url)], "snapshot string, shard int, id string, url string")
+    nobody = spark.createDataFrame([], "shard int, id string, eligible boolean")
+    made = {row["url"]: row for row in page_index.rows(frame, nobody, frame.limit(0)).collect()}
+    assert (made[url]["url_host_name_reversed"], made[url]["hash"]) == (page_index.host(url), page_index.digest(url))
+    assert made[None]["hash"] == page_index.digest("<x>")
+    capture = why.explain(both, "https://short.example.org/", defined_at.rulebook())["captures"][0]
+    assert capture["verdict"] == "failed rules" and capture["gate"]["failed"][0]["rule"] == "gopher_short_doc"
 
 
 def test_what_if_equals_a_run_of_the_changed_gate(spark: Any, copy: str, tmp_path: Path) -> None:

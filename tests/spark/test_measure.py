@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-from crawlmill import table
+from crawlmill import external_scores, ledger, recipe, table, trial, whatif
 from crawlmill.text.signals import LINES, SIGNALS, measure, measure_lines
 from tests.fixtures.lakes import NEW, put_documents, record_id, run
 
@@ -35,3 +36,36 @@ def test_lines_and_lists_on_request(spark: Any, lake: str, tmp_path: Path) -> No
         expected = measure(text, row["language"]) | {"rps_doc_ut1_blacklist": 7.0 if name == "river" else None}
         assert {signal: row[signal] for signal in SIGNALS} == expected
         assert row[LINES] == measure_lines(text)
+
+
+def test_scores_in_signals_gate_and_quality(spark: Any, lake: str, tmp_path: Path) -> None:
+    """Scorers of the text, scores from elsewhere and their buckets: joined by id, missing ones null and counted, read by rules."""
+    (tmp_path / "words.txt").write_text("river\nboat\n")
+    (tmp_path / "cuts.json").write_text(json.dumps({"cuts": {"edu": [1, 2, 3], "water": [0.1, 0.5]}}))
+    (tmp_path / "own.yaml").write_text(
+        "extends: default\nmeasure:\n  scorers:\n    water: {kind: words, path: words.txt, languages: [eng]}\n"
+        "    edu: {kind: external, version: '7', scorer: teacher}\n    bucket: {kind: buckets, path: cuts.json, of: [edu, water]}\n"
+        "gate: {rules: {'*': null, edu: {signal: score.edu, op: min, limit: 2.5}}}\n"
+    )
+    put_documents(lake, NEW, PAGES)
+    given = [
+        {"id": record_id(f"{NEW}/{name}"), "scorer": "teacher", "version": "7", "value": n}
+        for name, n in (("river", 2), ("thai", 3))
+    ]
+    external_scores.load(lake, NEW, external_scores.read(given, "rows"))
+    for stage in ("identify", "rewrite", "measure", "gate"):
+        run(spark, lake, stage, NEW, tmp_path / "own.yaml")
+    rows = {row["id"]: row for row in table.read(spark, lake, "signals", table.version(lake, "signals")).collect()}
+    told = {name: rows[record_id(f"{NEW}/{name}")]["scores"] for name in PAGES}
+    assert told["river"] == {"water": 2 / 20, "edu": 2.0, "bucket": 2.0}
+    assert told["thai"] == {"water": None, "edu": 3.0, "bucket": 3.0}
+    assert told["chinese"] == {"water": None, "edu": None, "bucket": None}
+    verdicts = table.read(spark, lake, "verdicts", table.version(lake, "verdicts")).collect()
+    assert {row["id"] for row in verdicts if not row["eligible"]} == {record_id(f"{NEW}/river")}
+    quality = {row["expectation"]: row for row in ledger.quality(lake, NEW) if row["table"] == "signals"}
+    assert json.loads(quality["scores_present"]["observed"])["edu"] == {"documents": 3, "missing": 1, "share": 0.333333}
+    before, after = (recipe.load(tmp_path / "own.yaml").gate for _ in range(2))
+    assert whatif.compare(lake, NEW, before, trial.gate(after, "edu", "1.5")).total.enters == 1
+    done = run(spark, lake, "measure", NEW, tmp_path / "own.yaml")
+    external_scores.load(lake, NEW, external_scores.read(given[:1], "rows"))
+    assert run(spark, lake, "measure", NEW, tmp_path / "own.yaml").run_id != done.run_id

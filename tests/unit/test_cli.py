@@ -183,7 +183,7 @@ def test_the_funnel_reads_versions_that_belong_together(lake: str, capsys: pytes
     def version(name: str, *rows: dict[str, Any]) -> None:
         if (Path(lake) / name / "_delta_log" / "00000000000000000000.json").read_text().find("crawlmill tests") < 0:
             shutil.rmtree(Path(lake) / name)
-        found = pa.Table.from_pylist([{"snapshot": S, **row} for row in rows])
+        found = pa.Table.from_pylist([{"snapshot": S, "shard": 0, **row} for row in rows])
         write_deltalake(f"{lake}/{name}", found, mode="overwrite", description="crawlmill tests")
 
     for documents in (2, 1):  # version 0 has two documents, version 1 one

@@ -15,12 +15,13 @@ from crawlmill import contract, contract_file, layout, spark_types
 from crawlmill.errors import UserError
 
 TABLES = (
-    "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "languages", "line_counts", "links",
-    "llm_answers", "pairs", "quality", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures", "verdicts",
+    "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "external_scores", "languages", "line_counts", "links",
+    "llm_answers", "page_index", "pairs", "quality", "recycled", "rejects", "removals", "rewrite_steps", "rewrites", "runs", "signals", "signatures",
+    "verdicts",
 )  # fmt: skip
 SCHEMAS = layout.schemas_dir()  # read before a test moves the home folder
 ACROSS_SNAPSHOTS = ("pairs", "quality", "removals", "runs")
-OF_A_SNAPSHOT = ("line_counts",)  # no shards: a line belongs to no document
+OF_A_SNAPSHOT = ("line_counts", "page_index")  # no shards: a line belongs to no document
 
 
 def document(table: str = "languages") -> dict[str, Any]:
@@ -57,7 +58,7 @@ def test_expectations_are_few_and_never_of_columns_alone() -> None:
         rules = contract.load(table).expectations
         assert len(rules) <= (5 if table in ("documents", "crawl_files", "removals") else 3), table
         counted = any("row_count" in rule["type"] or "unexpected_rows" in rule["type"] for rule in rules)
-        empty_is_fine = table in ("rejects", "rewrite_steps")  # a snapshot without rejects, a recipe without hooks
+        empty_is_fine = table in ("rejects", "rewrite_steps", "recycled")  # a snapshot without rejects, a recipe without hooks
         assert counted or empty_is_fine or not rules, table
 
 
@@ -82,9 +83,9 @@ def test_struct_is_in_order_and_nullable() -> None:
 
 
 def test_signals_are_those_that_are_measured() -> None:
-    from crawlmill.text.signals import LINES, SIGNALS
+    from crawlmill.text.signals import LINES, SCORES, SIGNALS
 
-    assert contract.load("signals").columns[5:] == (*SIGNALS, LINES)
+    assert contract.load("signals").columns[5:] == (*SIGNALS, LINES, SCORES)
 
 
 def test_vocabularies_are_those_of_the_code() -> None:
@@ -315,6 +316,15 @@ class TestMigrate:
         self.write(schemas, document(), "1.1.0")
         with pytest.raises(UserError, match=r"follows contract 1.2.0, this code has 1.1.0"):
             contract.migrate(lake, "languages")
+
+    def test_the_table_of_somebody_else_is_left_alone(self, schemas: Path, tmp_path: Path) -> None:
+        import pyarrow as pa
+        from deltalake import DeltaTable, write_deltalake
+
+        write_deltalake(f"{tmp_path}/other/languages", pa.table({"mine": [1, 2, 3]}))
+        with pytest.raises(UserError, match=r"other/languages is a Delta table that crawlmill did not make: give another folder"):
+            contract.migrate(f"{tmp_path}/other", "languages")
+        assert DeltaTable(f"{tmp_path}/other/languages").to_pyarrow_table().to_pydict() == {"mine": [1, 2, 3]}
 
     def test_absent_table(self, schemas: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="there is no table languages"):

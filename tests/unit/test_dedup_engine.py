@@ -211,7 +211,7 @@ MUTANTS = {
         "CASE WHEN shifted = 1 OR coalesce(stood <= {top}, FALSE) <> coalesce(stands <= {top}, FALSE) THEN 1 ELSE 0 END",
         "shifted",
     ),
-    "a rank is that of the scope": (candidates, "    if bands.scoped:\n        others =", "    if False:\n        others ="),
+    "a rank is that of the scope": (candidates, "    if not bands.scoped:\n", "    if True:\n"),
     "partners of a content that moved are not decided again": (standing, "_either(db, db.keep(about))", "moved"),
     "a region does not grow": (standing, "if not db.some(grown):", "if True:"),
     "what an interrupted attempt turned is forgotten": (standing, "_either(db, turned)", "moved"),

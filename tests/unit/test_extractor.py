@@ -13,7 +13,7 @@ from resiliparse.parse.html import HTMLTree
 from crawlmill.text.extractor import blocks as segmentation
 from crawlmill.text.extractor import context, features, markup, raw
 from crawlmill.text.extractor.arrays import Lookup, code, eight, first_bytes, names, octets
-from crawlmill.text.extractor.choose import best_threshold, choose, without_repeats
+from crawlmill.text.extractor.choose import SURE, best_threshold, choose, sure, without_repeats
 from crawlmill.text.extractor.features import Analysis
 from crawlmill.text.extractor.markdown import marked
 from crawlmill.text.extractor.model import TooManyBlocks, from_arrays, model, read, select, to_arrays
@@ -201,6 +201,23 @@ def test_best_threshold_against_trying_all() -> None:
 def test_one_block_is_always_kept() -> None:
     keep, expected = choose(np.array([0.1, 0.2]), np.array([5.0, 5.0]), 1.0)
     assert keep.tolist() == [False, True] and 0 < expected < 1
+
+
+def test_only_a_page_that_the_first_pass_is_not_sure_of_gets_a_second() -> None:
+    weight = np.array([900.0, 5.0])
+    assert sure(np.array([0.99, 0.01]), weight) and not sure(np.array([0.6, 0.4]), weight)
+    long, menu = (
+        "<p>" + "A sentence of prose, as articles have it, goes on for a while. " * 9 + "</p>",
+        "<li><a href=x>Home</a></li>",
+    )
+    for html in (
+        f"<main><article><h1>A title</h1>{long * 4}</article></main>",
+        f"<ul>{menu * 9}</ul>{long[:90]}</p><ul>{menu * 9}</ul>",
+    ):
+        page = analysed(html)
+        first = model().first.probability(page.x)
+        is_sure = best_threshold(first, page.blocks.weight)[1] >= SURE
+        assert (model().probabilities(page) == first).all() == is_sure
 
 
 def test_a_text_is_kept_once_except_right_after_itself() -> None:

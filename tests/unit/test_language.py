@@ -178,7 +178,7 @@ def test_a_sample_looks_at_the_whole_text() -> None:
 def test_wrong_models(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="sha256 8f34.*the recipe says 0000"):
         Identifier(LID.model_copy(update={"sha256": "0" * 64}))
-    with pytest.raises(UserError, match=r"absent\.bin is missing"):
+    with pytest.raises(UserError, match=r"absent\.bin, which the recipe names, is missing"):
         Identifier(Entry(file="absent.bin", sha256=HASH))
     with pytest.raises(UserError, match="has no hash"):
         Identifier(entry("glotlid"))

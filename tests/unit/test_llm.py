@@ -18,7 +18,7 @@ import pytest
 from crawlmill import layout, table
 from crawlmill.errors import SourceUnavailable, UserError
 from crawlmill.llm import ask as asking
-from crawlmill.llm import batch, client, settings, store
+from crawlmill.llm import batch, client, settings, store, wire
 from crawlmill.llm.pace import Breaker, Bucket, Budget, budget
 from crawlmill.llm.settings import Settings
 from crawlmill.text.hooks.chat import Request, Response
@@ -151,6 +151,32 @@ def test_many_in_flight_and_no_more() -> None:
     with running(delay=0.02) as at:
         found = answers([request(f"page {n}") for n in range(300)], usual(at, concurrency=32))
     assert len(found) == 300 and 16 <= at.most <= 32
+
+
+def events(*given: dict[str, Any] | str) -> bytes:
+    return b"".join(b"data: " + (one if isinstance(one, str) else json.dumps(one)).encode() + b"\n\n" for one in given)
+
+
+def piece(text: str | None, finish: str | None = None) -> dict[str, Any]:
+    return {"model": "m", "choices": [{"delta": {} if text is None else {"content": text}, "finish_reason": finish}]}
+
+
+def test_a_stream_is_put_together_from_its_events() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    raw = b": keep-alive\r\n\r\n" + events(
+        piece("a\u2028b "), piece(None), piece("ü"), piece(None, "length"), {"choices": [], "usage": usage}, "[DONE]"
+    )
+    for body in (raw, raw.replace(b"\n", b"\r\n")):
+        found = wire.read_completion("k", wire.put_together(body), 0, Settings())
+        assert (found.text, found.finish, found.prompt_tokens, found.completion_tokens) == ("a\u2028b ü", "length", 3, 2)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", events(piece("cut")), events(piece("a", "stop"), {"error": "overloaded"}), b"data: {cut\n\n"]
+)
+def test_a_stream_that_broke_off_is_no_answer(raw: bytes) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        wire.put_together(raw)
 
 
 # Pace
@@ -339,13 +365,20 @@ def test_a_kill_in_the_middle_sends_nothing_twice(made: str, file: Path) -> None
     assert len(at.got) == 40 and set(at.got.values()) == {1} and len(kept(made)) == 40
 
 
-def test_a_kill_with_many_in_flight_repeats_only_those(made: str, file: Path) -> None:
+@pytest.mark.parametrize("stream", ["0", "1"])
+def test_no_answered_request_is_sent_twice_however_many_are_in_flight(made: str, file: Path, stream: str) -> None:
+    """What a kill can cost: requests under way, whose answers nobody has. They come again with the same key, and work is done once."""
+    flying = {"CRAWLMILL_LLM_CONCURRENCY": "8", "CRAWLMILL_LLM_STREAM": stream}
     with running(delay=0.02) as at:
-        call(made, at, file, CRAWLMILL_FAILPOINT="llm:answered:17=kill", CRAWLMILL_LLM_CONCURRENCY="8").communicate(timeout=60)
-        again = call(made, at, file, CRAWLMILL_LLM_CONCURRENCY="8")
+        call(made, at, file, CRAWLMILL_FAILPOINT="llm:answered:17=kill", **flying).communicate(timeout=60)
+        answered = {json.loads(line)["request"] for line in store.Journal(made, S).path.read_text().splitlines()}
+        again = call(made, at, file, **flying)
         again.communicate(timeout=60)
-    assert again.returncode == 0 and len(kept(made)) == 40
-    assert at.got.total() - len(at.got) <= 8  # under way when the process died; they bear an Idempotency-Key
+    assert again.returncode == 0 and len(kept(made)) == 40 and len(answered) == 17
+    repeated = {key for key, times in at.got.items() if times > 1}
+    assert not repeated & answered and len(repeated) <= 8 and max(at.got.values()) <= 2
+    assert all(at.keys[key] == {key} for key in at.got)
+    assert set(at.worked.values()) == {1} and len(at.worked) == 40
 
 
 def test_a_polite_stop_sends_nothing_twice(made: str, file: Path) -> None:

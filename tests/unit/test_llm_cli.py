@@ -15,7 +15,7 @@ from crawlmill.ledger import RunRow
 from crawlmill.llm.estimate import Estimate
 from crawlmill.llm.settings import Settings
 from crawlmill.text.hooks.chat import Request
-from tests.fixtures import prose
+from tests.fixtures import lake_tables, prose
 from tests.fixtures.endpoint import running
 from tests.fixtures.lakes import document
 
@@ -71,9 +71,8 @@ def test_estimate_of_a_snapshot(
     labels = [{name: row.get(name) for name in contract.load("languages").columns} for row in rows]
     for label in labels:
         label.update(language="eng", language_script="Latn", language_score=0.9, script_share=1.0, model="m")
-    # The tables' own constraints are Spark's to judge; this writes what it would have written.
-    append(lake, "documents", rows)
-    append(lake, "languages", labels)
+    lake_tables.put(lake, "documents", S, rows)
+    lake_tables.put(lake, "languages", S, labels)
     outputs = [{"table": "languages", "version": table.version(lake, "languages")}]
     inputs = [{"table": "documents", "snapshot": S, "version": table.version(lake, "documents")}]
     ledger.append_run(
@@ -82,18 +81,6 @@ def test_estimate_of_a_snapshot(
     assert call(monkeypatch, "estimate", S, "--recipe", str(file), "--lake", lake) == 0
     assert "requests          4 of 4 documents" in capsys.readouterr().out
     assert of(lake, S, recipe.load()).requests == 0
-
-
-def append(lake: str, name: str, rows: list[dict[str, Any]]) -> None:
-    """Replace an empty table by one without constraints that holds these rows."""
-    import shutil
-
-    import pyarrow as pa
-    from deltalake import DeltaTable, write_deltalake
-
-    schema = ledger._plain(pa.schema(DeltaTable(f"{lake}/{name}").schema().to_arrow()))
-    shutil.rmtree(f"{lake}/{name}")
-    write_deltalake(f"{lake}/{name}", pa.Table.from_pylist(rows, schema=schema), partition_by=["snapshot", "shard"])
 
 
 def test_the_connection_of_airflow_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

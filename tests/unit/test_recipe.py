@@ -221,3 +221,61 @@ def test_errors_in_tables_name_file_and_line(tmp_path: Path, table: str, parts: 
     message = refused(tmp_path, "extends: default\ngate: {limits_from: limits.tsv}\n")
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("sketch: {bands: yes}", ["sketch.bands", "line 2", "truth value", "write a number"]),
+        ("gate: {rules: {list_ratio: {limit: on}}}", ["gate.rules.list_ratio.limit", "truth value"]),
+        ("gate: {limits: {deu: {list_ratio: true}}}", ["gate.limits.deu.list_ratio", "truth value"]),
+        ("gate: {limits: {deu: {list_ratio: offf}}}", ["'gate.limits.deu.list_ratio' is 'offf'", "valid number", "or 'own'"]),
+        ("gate: {limits: {no: {list_ratio: 0.2}}}", ["False", "write it in quotes"]),
+        ("gate: {languages: [no]}", ["gate.languages.0", "write it in quotes"]),
+        ("gate: {languages: []}", ["gate.languages", "at least 1"]),
+        ("gate: {rules: {list_ratio: {languages: []}}}", ["gate.rules.list_ratio.languages", "at least 1"]),
+        ("extract: {mime: []}", ["extract.mime", "at least 1"]),
+        ("extract: {shards: 2000}", ["'extract.shards' is 2000", "'auto', or less than or equal to 900"]),
+        ("sketch: {rows: 1000000000}", ["sketch.rows", "256"]),
+        ("sketch: {seed: 99999999999}", ["sketch.seed", "4294967296"]),
+        ("gate: {rules: {hook_proposal: {signal: rps_doc_word_count, op: min, limit: 3}}}", ["no rule may be called 'hook_proposal'"]),
+        ("gate: {rules: {'': {signal: rps_doc_word_count, op: min, limit: 3}}}", ["no rule may be called ''"]),
+        ("gate: {rules: {note: {signal: rps_doc_word_count, op: min, limit: 3}}}", ["no rule may be called 'note'"]),
+        ("gate: &a {rules: *a}", ["nested too deeply, or an alias"]),
+    ],
+)  # fmt: skip
+def test_slips_that_yaml_lets_pass(tmp_path: Path, text: str, parts: list[str]) -> None:
+    message = refused(tmp_path, f"extends: default\n{text}\n")
+    assert "mine.yaml" in message
+    for part in parts:
+        assert part in message
+
+
+def test_truth_values_where_they_are_meant_and_numbers_in_any_form(tmp_path: Path) -> None:
+    text = "extends: default\nmeasure: {lines: yes}\nsketch: {bands: '14'}\n"
+    hooks = "rewrite: {lines: {false_positives: 1e-6}, hooks: [{name: mask_pii, options: {ip: no}}]}\n"
+    found = recipe.load(write(tmp_path, text + hooks))
+    assert found.measure.lines is True and found.rewrite.lines and found.rewrite.lines.false_positives == 1e-6
+    assert found.rewrite.hooks[0].options["ip"] is False
+
+
+def test_a_recipe_that_unfolds_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 9))
+    message = refused(tmp_path, f"l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n{levels}\n")
+    assert "300,000 values" in message and "aliases" in message
+
+
+def test_a_great_many_unknown_keys_are_three_clauses(tmp_path: Path) -> None:
+    message = refused(tmp_path, "extends: default\n" + "".join(f"k{n}: {n}\n" for n in range(2000)))
+    assert message.count("unknown key") == 3 and "and 1997 more" in message
+
+
+def test_a_table_of_limits_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("\ufefflabel\tlist_ratio\r\ndeu\t0.2\r\n", encoding="utf-8", newline="")
+    found = recipe.load(write(tmp_path, "extends: fineweb\ngate: {limits_from: [own.tsv]}\n"))
+    assert found.gate.limits == {"deu": {"list_ratio": 0.2}}
+    for cell in ("nan", "inf", "1e999"):
+        (tmp_path / "own.tsv").write_text(f"label\tlist_ratio\ndeu\t{cell}\n")
+        assert f"own.tsv line 2: list_ratio is {cell!r}: write a number" in refused(
+            tmp_path, "extends: fineweb\ngate: {limits_from: [own.tsv]}\n"
+        )

@@ -167,12 +167,12 @@ def test_batches_and_rows_are_the_same_as_texts() -> None:
     rows = [{"snapshot": "s", "shard": 3, "id": "x", "text": ENGLISH, "language": "eng", "language_script": "Latn"}]
     batch = signals.measure_batch(pa.RecordBatch.from_pylist(rows)).to_pylist()
     keys = {"snapshot": "s", "shard": 3, "id": "x", "language": "eng", "definition": signals.DEFINITION}
-    assert batch == [{**keys, **measure(ENGLISH, "eng"), "line_signals": None}]
+    assert batch == [{**keys, **measure(ENGLISH, "eng"), "line_signals": None, "scores": None}]
     assert tuple(batch[0]) == contract.load("signals").columns
     assert list(signals.measure_rows([{"text": ENGLISH, "language": "eng"}]))[0]["rps_doc_word_count"] == 11
     assert list(signals.measure_rows([{"text": None}]))[0]["rps_doc_word_count"] == 0
     empty = signals.measure_batch(pa.RecordBatch.from_pylist(rows).slice(0, 0))
-    assert (empty.num_rows, empty.num_columns) == (0, 6 + len(SIGNALS))
+    assert (empty.num_rows, empty.num_columns) == (0, 7 + len(SIGNALS))
 
 
 def test_lines_on_request() -> None:

@@ -295,6 +295,16 @@ def test_a_malformed_list_is_refused(tmp_path: Path, raw: bytes) -> None:
         reference.domain_list(resource(tmp_path / "domains", raw))
 
 
+def test_lists_and_models_of_another_kind_are_refused(tmp_path: Path) -> None:
+    words = resource(tmp_path / "words", "mot\nété\n".encode("latin1"))
+    with pytest.raises(UserError, match="words is not UTF-8"):
+        reference.check(Measure(definition=DEFINITION, stop_words={"fra": words}))
+    model = resource(tmp_path / "model.bin", b"no model at all")
+    options = Measure(definition=DEFINITION, classifiers={"palm": Classifier(file=model)})
+    with pytest.raises(UserError, match=r"model\.bin is no fastText model"):
+        measure("rivers are wide", "eng", options)
+
+
 @pytest.mark.parametrize("raw", [b"", b"no counts", b"PK"])
 def test_malformed_counts_are_refused(tmp_path: Path, raw: bytes) -> None:
     with pytest.raises(UserError, match="count-ngrams"):

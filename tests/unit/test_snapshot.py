@@ -40,19 +40,19 @@ def test_a_sample_keeps_the_shards_of_the_whole(paths: list[str], sample: int) -
     assert len(some) == min(sample, len(paths)) and all(whole[path] == shard for shard, path in some)
 
 
-@given(st.sets(st.integers(0, 999), min_size=1))
+@given(st.sets(st.integers(0, 899), min_size=1))
 def test_shard_ranges_are_read_as_they_are_written(shards: set[int]) -> None:
     assert snapshots.parse_shards(snapshots.format_shards(sorted(shards))) == sorted(shards)
 
 
-@pytest.mark.parametrize("bad", ["1;2", "a", "0-1000", "-1", "1-2-3", "5-2"])
+@pytest.mark.parametrize("bad", ["1;2", "a", "0-900", "-1", "1-2-3", "5-2"])
 def test_malformed_shards_are_refused(bad: str) -> None:
     with pytest.raises(UserError, match="shards"):
         snapshots.parse_shards(bad)
 
 
 def test_a_real_crawl_makes_a_thousand_shards_and_a_sample_two() -> None:
-    assert [snapshots.shard_count(files) for files in (0, 1, 4, 90_000, 200_000)] == [0, 1, 2, 1000, 1000]
+    assert [snapshots.shard_count(files) for files in (0, 1, 4, 90_000, 200_000)] == [0, 1, 2, 900, 900]
 
 
 @given(PATHS.filter(bool), st.integers(1, 20))

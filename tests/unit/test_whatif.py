@@ -185,6 +185,8 @@ def test_verdicts_of_another_recipe_are_refused(lake: str) -> None:
     [
         (["shrot", "1"], "no rule 'shrot', did you mean 'shrot' -> 'short'"),
         (["short", "much"], "'much' is no number"),
+        (["short", "nan"], "'nan' is no number"),
+        (["short", "-inf"], "'-inf' is no number"),
         (["short", "1", ("German",)], "'German' is no label"),
         (["new", "1", (), False, "rps_doc_word_cuont", "max"], "no signal 'rps_doc_word_cuont', did you mean"),
     ],
@@ -211,3 +213,24 @@ def test_the_command(lake: str, tmp_path: Path) -> None:
     assert "rps_doc_word_count" in shown
     with pytest.raises(UserError, match="give --rule and --limit"):
         CliRunner().invoke(cli, base, catch_exceptions=False)
+
+
+def test_rules_on_reference_sets_read_what_the_gate_reads(lake: str, tmp_path: Path) -> None:
+    """The greatest value over the sets of the kind; a document without a row has nothing in common."""
+    every = documents()
+    rows = [
+        {"snapshot": SNAPSHOT, "shard": shard, "id": id_, "kind": kind, "longest": longest, "share": 0.1}
+        for n, (shard, id_) in enumerate(zip(every["shard"].to_pylist()[:40], every["id"].to_pylist()[:40], strict=True))
+        for kind, longest in (("benchmark", n), ("benchmark", n // 2), ("deny", 99))
+    ]
+    table = pa.Table.from_pylist(rows).set_column(1, "shard", pa.array([row["shard"] for row in rows], pa.int32()))
+    write_deltalake(f"{tmp_path}/contamination", table, partition_by=["snapshot", "shard"])
+    ids = pa.chunked_array([pa.array([row["id"] for row in rows if row["shard"] == 1 and row["kind"] == "deny"] + ["absent"])])
+    found = whatif._overlaps(str(tmp_path), SNAPSHOT, 1, {"contamination": 0}, ids, ["benchmark_overlap", "allow_share"])
+    assert found["benchmark_overlap"].to_pylist() == [
+        *(float(row["longest"]) for row in rows[::3] if row["shard"] == 1), 0.0
+    ]  # fmt: skip
+    assert set(found["allow_share"].to_pylist()) == {0.0}
+    trial_gate = trial.gate(gate(), "copied", "8", signal="benchmark_overlap", op="max")
+    with pytest.raises(UserError, match="looked for no reference set"):
+        whatif.compare(lake, SNAPSHOT, gate(), trial_gate)

@@ -1,7 +1,7 @@
 """Buckets to changed pairs: which candidates a change of bands gains and loses, and what that makes of the table `pairs`.
 
-Ranks are pairs (r, content), compared as strings: `r` is the snapshot by the recipe's order (`rank`), and a content's `r` is the least of its
-copies in any scope. Relations of bands have (scope, band, key, content, r); every content has one key a band, and stands in band 0.
+Ranks are pairs (r, content): `r` is a number, the snapshot by the recipe's order (`rank`), and a content's `r` is the least of its copies in
+any scope. Relations of bands have (scope, band, key, content, r); every content has one key a band, and stands in band 0.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from crawlmill.dedup.relations import Relation, Relations
 
 PAIR = "scope, a, b, similarity, containment_a, containment_b, bits"
 BUCKET = "scope, band, key"
+SAME_BUCKET = "{0}.key = {1}.key AND {0}.band = {1}.band AND {0}.scope = {1}.scope"
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Bands:
 def rank(order: str) -> str:
     """The SQL of a row's `r`; the least `r` ranks first.
 
-    Newest first needs a text that sorts the other way round: each digit is turned to 9 minus itself, and an end mark greater than all
-    digits puts a shorter id, which is the older, after a longer one.
+    A number: a least number is found by hashing, a least text by sorting all rows. An id has the form `snapshot_form` of the contracts, and
+    2026-38 is older than 2026-38-01.
     """
-    return {"oldest": "snapshot", "newest": "translate(snapshot || '~', '0123456789', '9876543210')", "content": "''"}[order]
+    of_year = "CAST(substr(snapshot, 9, 4) AS BIGINT) * 10000 + CAST(substr(snapshot, 14, 2) AS BIGINT) * 100"
+    oldest = f"({of_year} + coalesce(CAST(nullif(substr(snapshot, 17, 2), '') AS BIGINT), 0))"
+    return {"oldest": oldest, "newest": f"-{oldest}", "content": "CAST(0 AS BIGINT)"}[order]
 
 
 def changes(db: Relations, bands: Bands, pairs: Relation | None, top: int) -> Relation:
@@ -119,36 +122,64 @@ def moved(db: Relations, bands: Bands) -> Relation:
 
 
 def members(db: Relations, bands: Bands) -> Relation:
-    """(scope, band, key, content, before, after): all members of the buckets in which something changed, with their ranks."""
+    """(scope, band, key, content, before, after): members of the buckets in which something changed, with their ranks.
+
+    Buckets of one member are left out where that is cheap to know: they are most of all buckets, and hashing their keys costs a fraction
+    of sorting their members.
+    """
     if bands.kept is None or bands.was is None:
-        rows = bands.now
-        if bands.scoped:
-            rows = db.sql(f"SELECT {BUCKET}, content, min(r) OVER (PARTITION BY content) AS r FROM {{rows}}", rows=rows)
-        return db.sql(
-            f"SELECT {BUCKET}, content, CAST(NULL AS STRING) AS before, min(r) AS after FROM {{rows}} GROUP BY {BUCKET}, content",
-            rows=rows,
-        )
+        return _all_members(db, bands)
     shifted = db.keep(moved(db, bands))
     hint = db.aside(shifted, "m")
     both = db.sql(
         "SELECT content, band, key FROM {was} UNION ALL SELECT content, band, key FROM {now}", was=bands.was, now=bands.now
     )
-    changed = db.keep(
+    changed = db.sql(  # read twice, which costs less than exchanging it to know each row once
+        f"SELECT {hint} m.scope, k.band, k.key, m.content, m.before, m.after FROM {{both}} k JOIN {{shifted}} m ON k.content = m.content",
+        both=both, shifted=shifted,
+    )  # fmt: skip
+    dirty = db.keep(db.sql(f"SELECT {BUCKET}, count(*) AS n FROM {{changed}} GROUP BY {BUCKET}", changed=changed))
+    others = db.keep(_unmoved(db, bands, shifted, hint, dirty))
+    crowded = db.keep(
         db.sql(
-            f"SELECT {hint} m.scope, k.band, k.key, m.content, m.before, m.after FROM (SELECT DISTINCT content, band, key FROM {{both}}) k "
-            "JOIN {shifted} m ON k.content = m.content",
-            both=both, shifted=shifted,
+            f"SELECT {BUCKET} FROM {{dirty}} WHERE n > 1 UNION SELECT {BUCKET} FROM {{others}}",
+            dirty=dirty, others=others,
         )
     )  # fmt: skip
-    dirty = db.keep(db.sql(f"SELECT DISTINCT {BUCKET} FROM {{changed}}", changed=changed))
+    return db.sql(
+        f"SELECT {db.aside(crowded, 'd')} DISTINCT c.scope, c.band, c.key, c.content, c.before, c.after FROM {{changed}} c JOIN {{crowded}} d "
+        f"ON {SAME_BUCKET.format('c', 'd')} UNION ALL SELECT {BUCKET}, content, r, r FROM {{others}}",
+        changed=changed, crowded=crowded, others=others,
+    )  # fmt: skip
+
+
+def _all_members(db: Relations, bands: Bands) -> Relation:
+    """The members of all buckets in which two rows stand."""
+    rows = bands.now
+    crowded = db.keep(db.sql(f"SELECT {BUCKET} FROM {{rows}} GROUP BY {BUCKET} HAVING count(*) > 1", rows=rows))
+    if bands.scoped:
+        rows = db.sql(f"SELECT {BUCKET}, content, min(r) OVER (PARTITION BY content) AS r FROM {{rows}}", rows=rows)
+    return db.sql(
+        f"SELECT {db.aside(crowded, 'd')} h.scope, h.band, h.key, h.content, CAST(NULL AS BIGINT) AS before, min(h.r) AS after "
+        f"FROM {{rows}} h JOIN {{crowded}} d ON {SAME_BUCKET.format('h', 'd')} GROUP BY h.scope, h.band, h.key, h.content",
+        rows=rows, crowded=crowded,
+    )  # fmt: skip
+
+
+def _unmoved(db: Relations, bands: Bands, shifted: Relation, hint: str, dirty: Relation) -> Relation:
+    """(scope, band, key, content, r) of the members of dirty buckets whose rank stayed."""
+    still = db.sql(
+        f"SELECT {hint} n.scope, n.band, n.key, n.content, n.r FROM {{now}} n LEFT JOIN {{shifted}} m "
+        "ON n.content = m.content AND n.scope = m.scope WHERE m.content IS NULL",
+        now=bands.now, shifted=shifted,
+    )  # fmt: skip
     held = db.sql(
-        f"SELECT {BUCKET}, content, r FROM {{kept}} UNION ALL SELECT {BUCKET}, content, r FROM {{now}}",
-        kept=bands.kept,
-        now=bands.now,
-    )
+        f"SELECT {BUCKET}, content, r FROM {{kept}} UNION ALL SELECT {BUCKET}, content, r FROM {{still}}",
+        kept=bands.kept, still=still,
+    )  # fmt: skip
     meeting = db.sql(
         f"SELECT {db.aside(dirty, 'd')} h.scope, h.band, h.key, h.content, h.r FROM {{held}} h JOIN {{dirty}} d "
-        "ON h.key = d.key AND h.band = d.band AND h.scope = d.scope",
+        f"ON {SAME_BUCKET.format('h', 'd')}",
         held=held, dirty=dirty,
     )  # fmt: skip
     others = db.sql(
@@ -156,12 +187,12 @@ def members(db: Relations, bands: Bands) -> Relation:
         "ON o.content = m.content AND o.scope = m.scope WHERE m.content IS NULL GROUP BY o.scope, o.band, o.key, o.content",
         meeting=meeting, shifted=shifted,
     )  # fmt: skip
-    if bands.scoped:
-        others = _in_any_scope(db, others, held)
-    return db.sql(
-        f"SELECT {BUCKET}, content, before, after FROM {{changed}} UNION ALL SELECT {BUCKET}, content, r, r FROM {{others}}",
-        changed=changed, others=others,
-    )  # fmt: skip
+    if not bands.scoped:
+        return others
+    everywhere = db.sql(
+        "SELECT content, band, r FROM {kept} UNION ALL SELECT content, band, r FROM {now}", kept=bands.kept, now=bands.now
+    )
+    return _in_any_scope(db, others, everywhere)
 
 
 def _in_any_scope(db: Relations, others: Relation, held: Relation) -> Relation:

@@ -38,28 +38,54 @@ def settle(db: Relations, fresh: Relation, pairs: Relation, before: Before | Non
         threshold: of the recipe.
     """
     if before is None:
-        copies = db.keep(db.sql("SELECT snapshot, shard, id, content, r, 0 AS was, 1 AS now FROM {fresh}", fresh=fresh))
-        found = db.keep(standing.heads(db, copies, first=True))
-        decided = standing.everything(db, found, db.keep(pairs), measure, threshold)
-        return db.sql(f"SELECT {ROW}, 0 AS _gone, 1 AS _new FROM {{rows}}", rows=_rows(db, copies, _placed(db, decided, found)))
+        return _first(db, fresh, db.keep(pairs), measure, threshold)
     shifted = db.keep(_shifted(db, before.part, fresh))
     old = db.keep(_held(db, before.clusters, shifted))
-    copies = db.keep(_copies(db, old, shifted))
-    found = db.keep(standing.heads(db, copies))
+    ranked = db.keep(standing.ranked(db, _copies(db, old, shifted)))
+    found = db.keep(standing.heads(db, ranked))
     decided = standing.again(db, found, old, before.clusters, pairs, before.turned, measure, threshold)
     again = db.sql(
         "SELECT o.* FROM {others} o JOIN {region} g ON o.content = g.content", others=decided.others, region=decided.region
     )
     copies = db.sql(
-        "SELECT snapshot, shard, id, content FROM {copies} WHERE now = 1 UNION ALL SELECT snapshot, shard, id, content FROM {again}",
-        copies=copies, again=again,
+        "SELECT snapshot, shard, id, content FROM {ranked} WHERE now = 1 AND known = 1 "
+        "UNION ALL SELECT snapshot, shard, id, content FROM {again}",
+        ranked=ranked, again=again,
     )  # fmt: skip
-    rows = _rows(db, copies, _placed(db, decided, found))
+    known_before = db.sql("SELECT * FROM {found} WHERE known = 1", found=found)
+    rows = _rows(db, copies, _placed(db, decided, known_before))
     known = db.sql(f"SELECT {ROW} FROM {{old}} UNION ALL SELECT {ROW} FROM {{again}}", old=old, again=again)
     changed = differences(db, db.keep(known), db.keep(rows), ("snapshot", "shard", "id"), ROW.split(", "))
+    fresh = db.sql("SELECT *, stands AS place FROM {ranked} WHERE known = 0", ranked=ranked)
     return db.sql(
-        f"SELECT * FROM {{changed}} UNION ALL SELECT {ROW}, 0, 0 FROM {{followers}}",
-        changed=changed, followers=_followers(db, before.clusters, found, old, decided.region),
+        f"SELECT * FROM {{changed}} UNION ALL SELECT {ROW}, 0, 0 FROM {{followers}} UNION ALL SELECT * FROM {{fresh}}",
+        changed=changed, followers=_followers(db, before.clusters, known_before, old, decided.region),
+        fresh=_new(db, fresh, db.keep(decided.best)),
+    )  # fmt: skip
+
+
+def _first(db: Relations, fresh: Relation, pairs: Relation, measure: str, threshold: float) -> Relation:
+    """All rows, where there were none: every copy is exchanged once, to meet its head."""
+    order = "OVER (PARTITION BY content ORDER BY r, snapshot, id, shard)"
+    copies = db.keep(
+        db.sql(
+            f"SELECT snapshot, shard, id, content, r, row_number() {order} AS place, first_value(id) {order} AS head_id FROM {{fresh}}",
+            fresh=fresh,
+        )
+    )
+    found = db.sql("SELECT content, r, head_id FROM {copies} WHERE place = 1", copies=copies)
+    return _new(db, copies, db.keep(standing.everything(db, found, pairs, measure, threshold)))
+
+
+def _new(db: Relations, copies: Relation, best: Relation) -> Relation:
+    """Rows of contents of which there was none: copies with their place in the order of ranks and the head of their content."""
+    return db.sql(
+        f"SELECT {db.aside(best, 'b')} c.snapshot, c.shard, c.id, c.content, coalesce(b.u, c.content) AS survivor, "
+        "coalesce(b.head_id, c.head_id) AS survivor_id, "
+        "CASE WHEN b.v IS NOT NULL THEN 'near' WHEN c.place = 1 THEN 'survivor' ELSE 'exact' END AS kind, "
+        "coalesce(b.weight, CAST(1 AS DOUBLE)) AS similarity, 0 AS _gone, 1 AS _new "
+        "FROM {copies} c LEFT JOIN {best} b ON c.content = b.v",
+        copies=copies, best=best,
     )  # fmt: skip
 
 
@@ -82,14 +108,21 @@ def _held(db: Relations, clusters: Relation, shifted: Relation) -> Relation:
 
 
 def _copies(db: Relations, old: Relation, shifted: Relation) -> Relation:
+    """Copies with flags `was`, `now` and `held`: the table has a row of this document, perhaps with another content."""
     columns = "snapshot, shard, id, content, r"
     sides = db.sql(
         f"SELECT {columns}, 1 AS was, 0 AS side FROM {{old}} UNION ALL SELECT {columns}, 0, side FROM {{shifted}}",
         old=old, shifted=shifted,
     )  # fmt: skip
-    return db.sql(
+    copies = db.sql(
         f"SELECT {columns}, sum(was) AS was, sum(was) + sum(side) AS now FROM {{sides}} GROUP BY {columns}", sides=sides
     )
+    gone = db.keep(db.sql("SELECT DISTINCT snapshot, shard, id FROM {shifted} WHERE side = -1", shifted=shifted))
+    return db.sql(
+        f"SELECT {db.aside(gone, 'g')} c.*, CASE WHEN c.was = 1 OR g.id IS NOT NULL THEN 1 ELSE 0 END AS held FROM {{copies}} c "
+        "LEFT JOIN {gone} g ON c.snapshot = g.snapshot AND c.shard = g.shard AND c.id = g.id",
+        copies=copies, gone=gone,
+    )  # fmt: skip
 
 
 def _placed(db: Relations, decided: Decided, found: Relation) -> Relation:

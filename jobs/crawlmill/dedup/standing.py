@@ -26,56 +26,61 @@ class Decided:
     Attributes:
         region: (content) that were decided anew; of the others, those with an eligible copy keep their standing.
         best: (v, u, weight, head_id): the contents of the region that go, what stands for each, how alike they are.
-        nodes: (content, r, snapshot, shard, head_id, survivor, survivor_id, similarity, came): present contents of the region, of what
-            changed and about it; `came` is 1 where the rank is new, survivor to similarity are the old standing.
-        others: rows of `clusters` of contents that are in `nodes` without having changed copies; None at first.
+        nodes: (content, r, snapshot, shard, head_id, survivor, survivor_id, similarity, came): present contents of the region and about
+            it, and those that changed and were known before; `came` is 1 where the rank is new, survivor to similarity are the old standing.
+        others: rows of `clusters` of contents that are in `nodes` without having changed copies.
     """
 
     region: Relation
     best: Relation
     nodes: Relation
-    others: Relation | None
+    others: Relation
 
 
-def heads(db: Relations, copies: Relation, first: bool = False) -> Relation:
-    """(content, r, snapshot, shard, head_id after; was_r, was_snapshot, was_shard, was_id before) of copies with flags `was` and `now`."""
+def ranked(db: Relations, copies: Relation) -> Relation:
+    """Copies with flags `was` and `now`, their places in the order of ranks before (`stood`) and now (`stands`), the head now, and
+    whether their content has a copy whose row is `held` (`known`)."""
 
-    def place(flag: str) -> str:
-        order = f"row_number() OVER (PARTITION BY content, {flag} ORDER BY r, snapshot, id, shard)"
-        return f"CASE WHEN {flag} = 1 THEN {order} END"
+    def by(flag: str) -> str:
+        # Not partitioned by the flag, too: then copies would be exchanged for each of the flags.
+        return f"OVER (PARTITION BY content ORDER BY {flag} DESC, r, snapshot, id, shard)"
 
-    def of(flag: str, column: str, name: str) -> str:
-        return f"max(CASE WHEN {flag} = 1 THEN {column} END) AS {name}"
-
-    now = [
-        of("stands", "r", "r"),
-        of("stands", "snapshot", "snapshot"),
-        of("stands", "shard", "shard"),
-        of("stands", "id", "head_id"),
-    ]
-    was = [
-        of("stood", "r", "was_r"),
-        of("stood", "snapshot", "was_snapshot"),
-        of("stood", "shard", "was_shard"),
-        of("stood", "id", "was_id"),
-    ]
-    stood = "CAST(NULL AS INT)" if first else place("was")
-    ranked = db.sql(
-        f"SELECT content, r, snapshot, shard, id, {stood} AS stood, {place('now')} AS stands FROM {{copies}}", copies=copies
+    return db.sql(
+        f"SELECT *, CASE WHEN was = 1 THEN row_number() {by('was')} END AS stood, CASE WHEN now = 1 THEN row_number() {by('now')} END AS stands, "
+        f"first_value(id) {by('now')} AS head_id, max(held) OVER (PARTITION BY content) AS known FROM {{copies}}",
+        copies=copies,
     )
-    return db.sql(f"SELECT content, {', '.join(now + was)} FROM {{ranked}} GROUP BY content", ranked=ranked)
 
 
-def everything(db: Relations, found: Relation, pairs: Relation, measure: str, threshold: float) -> Decided:
-    """All contents decided, from nothing; `found` are their heads."""
+def heads(db: Relations, ranked: Relation) -> Relation:
+    """(content, known, r, snapshot, shard, head_id after; was_r, was_snapshot, was_shard, was_id before) of `ranked` copies."""
+
+    def of(place: str, column: str, name: str) -> str:
+        return f"max(CASE WHEN {place} = 1 THEN {column} END) AS {name}"
+
+    columns = [("r", "r"), ("snapshot", "snapshot"), ("shard", "shard"), ("id", "head_id")]
+    now = [of("stands", column, name) for column, name in columns]
+    was = [of("stood", column, f"was_{column}") for column, _ in columns]
+    nothing = "CAST(NULL AS BIGINT), CAST(NULL AS STRING), CAST(NULL AS INT), CAST(NULL AS STRING)"
+    return db.sql(
+        f"SELECT content, 1 AS known, {', '.join(now + was)} FROM {{ranked}} WHERE known = 1 GROUP BY content "
+        f"UNION ALL SELECT content, 0, r, snapshot, shard, id, {nothing} FROM {{ranked}} WHERE known = 0 AND stands = 1",
+        ranked=ranked,
+    )
+
+
+def everything(db: Relations, found: Relation, pairs: Relation, measure: str, threshold: float) -> Relation:
+    """All contents decided, from nothing: (v, u, weight, head_id) of those that go. `found`: content, r, head_id of all."""
     region = db.keep(_either(db, pairs))
-    nodes = db.sql(
-        "SELECT content, r, snapshot, shard, head_id, CAST(NULL AS STRING) AS survivor, CAST(NULL AS STRING) AS survivor_id, "
-        "CAST(NULL AS DOUBLE) AS similarity, 1 AS came FROM {found}",
-        found=found,
-    )
+    nodes = db.keep(
+        db.sql(
+            f"SELECT {db.aside(region, 'g')} f.content, f.r, f.head_id, CAST(NULL AS STRING) AS survivor FROM {{found}} f "
+            "JOIN {region} g ON f.content = g.content",
+            found=found, region=region,
+        )
+    )  # fmt: skip
     arcs = db.keep(_arcs(db, pairs, region, nodes, measure, threshold))
-    return Decided(region, _best(db, arcs, _rounds(db, arcs, _start(db, arcs, region, nodes))), nodes, None)
+    return _best(db, arcs, _rounds(db, arcs, _start(db, arcs, region, nodes)))
 
 
 def again(
@@ -101,15 +106,20 @@ def again(
         threshold: of the recipe.
     """
     region = db.keep(_region(db, found, pairs, turned))
-    changed = _nodes(db, found, old)
+    hint = db.aside(region, "g")
+    concerned = db.sql(  # of new contents only those that are in pairs, all of which are in the region
+        f"SELECT {hint} f.* FROM {{found}} f LEFT JOIN {{region}} g ON f.content = g.content WHERE f.known = 1 OR g.content IS NOT NULL",
+        found=found, region=region,
+    )  # fmt: skip
+    changed = _nodes(db, concerned, old)
     for growth in range(GROWTH + 1):
         near = db.keep(_touching(db, pairs, region))
         others = db.keep(_others(db, clusters, near, region, found))
-        beside = db.sql("SELECT content, r, snapshot, shard, id, 1 AS was, 1 AS now FROM {others}", others=others)
+        beside = db.sql("SELECT content, r, snapshot, shard, id, 1 AS was, 1 AS now, 1 AS held FROM {others}", others=others)
         nodes = db.keep(
             db.sql(
                 "SELECT * FROM {changed} UNION ALL SELECT * FROM {unchanged}",
-                changed=changed, unchanged=_nodes(db, heads(db, beside), others),
+                changed=changed, unchanged=_nodes(db, heads(db, ranked(db, beside)), others),
             )
         )  # fmt: skip
         arcs = db.keep(_arcs(db, near, region, nodes, measure, threshold))

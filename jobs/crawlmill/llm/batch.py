@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from crawlmill.errors import UserError
-from crawlmill.llm.client import FINAL, read_completion
 from crawlmill.llm.settings import Settings
+from crawlmill.llm.wire import FINAL, read_completion
 from crawlmill.text.hooks.chat import Response
 
 LINES = 50_000  # of a file: the most that the batch API takes

@@ -8,38 +8,21 @@ answered stays. Wrong credentials, a wrong address or an unknown model stop at o
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
 from crawlmill.errors import SourceUnavailable, UserError
 from crawlmill.llm.pace import Breaker, Bucket, Budget
 from crawlmill.llm.settings import Settings
+from crawlmill.llm.wire import Asked, Trouble, connected, estimate, healthy, once
 from crawlmill.text.hooks.chat import Response
-from crawlmill.text.hooks.prox import estimate_tokens
 
-FINAL = (400, 409, 413, 415, 422)  # the request itself is refused
-HOPELESS = (401, 403, 404, 405)  # so will be every other
 BACKOFF = 0.5  # seconds before the second attempt; doubled each time, up to LONGEST
 LONGEST = 30.0
-MESSAGE = 8  # tokens that a message costs besides its text
-
 AHEAD = 32  # requests taken from the source at once
-
-Asked = dict[str, Any]  # {"hash": ..., "body": ...}
-
-
-class Trouble(Exception):
-    """A request that failed: by which word, whether that is final, and after how many seconds the endpoint wants to be asked again."""
-
-    def __init__(self, word: str, final: bool = False, hopeless: bool = False, after: float | None = None):
-        super().__init__(word)
-        self.word, self.final, self.hopeless, self.after = word, final, hopeless, after
 
 
 @dataclass
@@ -58,12 +41,6 @@ class Work:
     error: Exception | None = None
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: int = 0
-
-
-def estimate(body: dict[str, Any]) -> tuple[int, int]:
-    """The tokens that a request reads (estimated by bytes) and the most that it may write."""
-    read = sum(estimate_tokens(message["content"]) + MESSAGE for message in body["messages"])
-    return read, int(body.get("max_tokens", 0))
 
 
 async def answer_all(
@@ -108,21 +85,6 @@ async def answer_all(
     if work.error:
         raise work.error
     return work.stopped
-
-
-def connected(settings: Settings) -> Any:
-    """The openai package's client on aiohttp, a third of the cost of its default transport; without retries, which are ours."""
-    import httpx2
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
-    limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
-    return AsyncOpenAI(
-        base_url=settings.base_url,
-        api_key=settings.api_key or "none",
-        max_retries=0,
-        timeout=settings.timeout,
-        http_client=DefaultAioHttpClient(timeout=settings.timeout, limits=limits),
-    )
 
 
 async def _feed(work: Work, requests: Any, queue: asyncio.Queue[Asked | None]) -> None:
@@ -178,7 +140,7 @@ async def _answer(work: Work, client: Any, asked: Asked, tokens: int) -> Respons
         await work.breaker.passable()
         await asyncio.sleep(max(work.requests.wait(1), work.tokens.wait(tokens)))
         try:
-            response = await _once(work.settings, client, asked)
+            response = await once(work.settings, client, asked)
         except Trouble as trouble:
             _refuse_hopeless(work, trouble)
             if trouble.final:
@@ -189,7 +151,7 @@ async def _answer(work: Work, client: Any, asked: Asked, tokens: int) -> Respons
             else:
                 attempts += 1
                 work.breaker.failed()
-            if attempts >= work.settings.attempts and (work.answers > seen or await _healthy(client)):
+            if attempts >= work.settings.attempts and (work.answers > seen or await healthy(client)):
                 return Response(asked["hash"], failure=f"no_answer ({trouble.word})", model=str(asked["body"]["model"]))
             _lose_patience(work, trouble)
             await asyncio.sleep(_pause(asked["hash"], attempts) if trouble.after is None else 0)
@@ -219,97 +181,3 @@ def _pause(key: str, attempts: int) -> float:
     """Seconds before the next attempt: doubled each time, spread by the request's hash so that not all come back at once."""
     spread = 0.5 + int(key[:8], 16) / 0xFFFFFFFF
     return float(min(LONGEST, BACKOFF * 2 ** max(0, attempts - 1)) * spread)
-
-
-async def _healthy(client: Any) -> bool:
-    """Whether the endpoint answers at all: then a request without an answer is at fault itself."""
-    with suppress(Exception):
-        await client.models.list()
-        return True
-    return False
-
-
-async def _once(settings: Settings, client: Any, asked: Asked) -> Response:
-    """One attempt. The request's hash goes along as Idempotency-Key, for endpoints that honour it."""
-    import httpx2
-    import openai
-
-    options = {"headers": {"Idempotency-Key": asked["hash"]}, "timeout": settings.timeout}
-    try:
-        if settings.stream:
-            return await asyncio.wait_for(_streamed(settings, client, asked), settings.timeout)
-        raw = await asyncio.wait_for(
-            client.post("/chat/completions", body=asked["body"], cast_to=httpx2.Response, options=options), settings.timeout
-        )
-        return _read(settings, asked, json.loads(raw.content))
-    except openai.APIStatusError as error:
-        status = error.status_code
-        after = _retry_after(error.response.headers.get("retry-after")) if status in (429, 503) else None
-        raise Trouble(
-            f"http_{status}",
-            final=status in FINAL,
-            hopeless=status in HOPELESS,
-            after=1.0 if status == 429 and after is None else after,
-        ) from None
-    except (openai.APITimeoutError, TimeoutError):
-        raise Trouble("timeout") from None
-    except (openai.OpenAIError, httpx2.HTTPError, OSError):
-        raise Trouble("connection") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise Trouble("garbage") from None
-
-
-async def _streamed(settings: Settings, client: Any, asked: Asked) -> Response:
-    parts: list[str] = []
-    found: dict[str, Any] = {"choices": [{"message": {}, "finish_reason": None}]}
-    stream = await client.chat.completions.create(
-        **asked["body"], stream=True, stream_options={"include_usage": True}, extra_headers={"Idempotency-Key": asked["hash"]}
-    )
-    async for event in stream:
-        found["model"] = event.model
-        if event.usage:
-            found["usage"] = event.usage.model_dump()
-        for choice in event.choices[:1]:
-            parts.append(choice.delta.content or "")
-            found["choices"][0]["finish_reason"] = choice.finish_reason or found["choices"][0]["finish_reason"]
-    if found["choices"][0]["finish_reason"] is None:
-        raise Trouble("garbage")  # the stream broke off
-    found["choices"][0]["message"]["content"] = "".join(parts)
-    return _read(settings, asked, found)
-
-
-def _read(settings: Settings, asked: Asked, found: dict[str, Any]) -> Response:
-    """A chat completion as a Response. Raises KeyError, TypeError and the like where it is none."""
-    return read_completion(asked["hash"], found, estimate(asked["body"])[0], settings)
-
-
-def read_completion(key: str, found: dict[str, Any], read: int, settings: Settings) -> Response:
-    """The Response in the JSON of a chat completion; tokens are estimated where it counts none.
-
-    Raises:
-        KeyError, IndexError, TypeError, ValueError: it is no chat completion.
-    """
-    choice = found["choices"][0]
-    text = choice["message"].get("content") or ""
-    if not isinstance(text, str):
-        raise TypeError("content is no text")
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    usage = found.get("usage") or {}
-    prompt = int(usage.get("prompt_tokens") or read)
-    written = int(usage.get("completion_tokens") or estimate_tokens(text))
-    finish = str(choice.get("finish_reason") or "stop")
-    return Response(key, text, finish, None, str(found.get("model") or ""), prompt, written, settings.cost(prompt, written))
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, as a number or a date; at most ten minutes; None where it says nothing."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(600.0, max(0.0, seconds))

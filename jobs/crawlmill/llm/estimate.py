@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from crawlmill.llm.client import estimate
 from crawlmill.llm.settings import Settings
+from crawlmill.llm.wire import estimate
 
 
 @dataclass

@@ -1,12 +1,15 @@
 """Where answers are kept: the table `llm_answers`, and a journal in front of it that loses nothing when the process dies.
 
-An answer is appended to the journal (`<lake>/_control/llm_<snapshot>.jsonl`) the moment it is there, and the journal is folded into the
-table now and then, and before anything else is asked. The earliest answer to a request counts, so an answer never changes.
+An answer is appended to the journal (`<lake>/_control/llm_<snapshot>.jsonl`) the moment it is there, which a killed process does not undo,
+and is on the disk a second later, which a machine that fails does not undo. The journal is folded into the table now and then, and
+before anything else is asked. The earliest answer to a request counts, so an answer never changes.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +21,7 @@ from crawlmill import fence, ledger
 from crawlmill.text.hooks.chat import Response
 
 TABLE = "llm_answers"
+SYNC = 1.0  # seconds between two waits for the disk: one an answer would hold up all the others
 Place = tuple[str, int]  # snapshot and shard: the partition in which an answer lies
 _FIELDS = [name for name in Response.__dataclass_fields__ if name != "request"]
 
@@ -69,7 +73,7 @@ class Journal:
     lake: str
     snapshot: str
     handle: TextIO | None = None
-    waiting: int = 0
+    synced: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -83,6 +87,9 @@ class Journal:
             self.handle = self.path.open("a", encoding="utf-8")
         self.handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.handle.flush()
+        if time.monotonic() - self.synced > SYNC:
+            os.fsync(self.handle.fileno())
+            self.synced = time.monotonic()
         self.rows.append(row)
 
     def fold(self) -> int:

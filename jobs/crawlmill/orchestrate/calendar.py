@@ -16,6 +16,7 @@ import pendulum
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
+from crawlmill import snapshot
 from crawlmill.orchestrate import crawls
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class CrawlCalendar(Timetable):
     Args:
         snapshots: id -> first day of crawl; `crawls.known()` by default.
         scheduled_from: snapshot id from which on runs are scheduled; CRAWLMILL_SCHEDULED_FROM by default; '' for none.
+        listed: ids that the source has been seen to list, so nothing has to be waited for; those that `watch_crawls` found by default.
     """
 
     description = "One run per Common Crawl snapshot"
@@ -39,16 +41,29 @@ class CrawlCalendar(Timetable):
     can_be_scheduled = True
     run_ordering = ("partition_date", "run_after")
 
-    def __init__(self, snapshots: Mapping[str, date] | None = None, scheduled_from: str | None = None) -> None:
+    def __init__(
+        self,
+        snapshots: Mapping[str, date] | None = None,
+        scheduled_from: str | None = None,
+        listed: Iterable[str] | None = None,
+    ) -> None:
         self.snapshots = dict(crawls.known() if snapshots is None else snapshots)
         self.scheduled_from = os.environ.get(SCHEDULED_FROM, "") if scheduled_from is None else scheduled_from
+        self.listed = frozenset(crawls.read_found() if listed is None and snapshots is None else listed or ())
 
     def validate(self) -> None:
         """Raise where the DAG names a first snapshot that the calendar does not have."""
         from airflow.exceptions import AirflowTimetableInvalid
 
-        if self.scheduled_from and self.scheduled_from not in self.snapshots:
+        if self.scheduled_from and self.scheduled_from not in self.snapshots and not self._to_come():
             raise AirflowTimetableInvalid(f"{SCHEDULED_FROM}: {crawls.unknown(self.scheduled_from, self.snapshots)}")
+
+    def _to_come(self) -> bool:
+        """Whether the first snapshot asked for is a later one than any known: `watch_crawls` will find it."""
+        newest = max(self.snapshots, default="")
+        return (
+            bool(snapshot.SNAPSHOT.fullmatch(self.scheduled_from)) and self.scheduled_from > newest
+        )  # ids sort by year and week
 
     @property
     def summary(self) -> str:
@@ -59,12 +74,13 @@ class CrawlCalendar(Timetable):
         return {
             "snapshots": {name: day.isoformat() for name, day in self.snapshots.items()},
             "scheduled_from": self.scheduled_from,
+            "listed": sorted(self.listed),
         }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> CrawlCalendar:
         days = {name: date.fromisoformat(day) for name, day in data["snapshots"].items()}
-        return cls(days, data["scheduled_from"])
+        return cls(days, data["scheduled_from"], data["listed"])
 
     def run_info(self, name: str, run_after: datetime | None = None) -> DagRunInfo:
         """The run of a snapshot, due at once or when it will have been published."""
@@ -96,7 +112,7 @@ class CrawlCalendar(Timetable):
                 or (restriction.latest and at > restriction.latest)
             ):
                 continue
-            return self.run_info(name, at + PUBLISHED_AFTER)
+            return self.run_info(name, at if name in self.listed else at + PUBLISHED_AFTER)
         return None
 
     def _decode_partition_date(self, partition_key: str) -> datetime:

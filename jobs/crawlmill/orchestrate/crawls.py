@@ -1,45 +1,81 @@
-"""Which snapshots exist and when each was crawled: `crawls.yaml`, and a further list in the form of the index server's collinfo.json."""
+"""Which snapshots exist and when each was crawled.
+
+`crawls.yaml` is shipped; `watch_crawls` adds what the source has listed since, in the lake's `_control/crawls.json`; a further list may be given by
+hand. Both have the form of the index server's collinfo.json.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
 import yaml
 
-from crawlmill import snapshot
+from crawlmill import layout, snapshot
 from crawlmill.errors import UserError
 from crawlmill.sources import listing
 
 FURTHER = "CRAWLMILL_CALENDAR"  # environment variable: path of a further list
 
 
-def known(further: str | None = None) -> dict[str, date]:
+def known(further: str | None = None, found: Path | None = None) -> dict[str, date]:
     """Every known snapshot with the first day of its crawl, oldest first.
 
     Args:
-        further: path of a collinfo.json-shaped list; CRAWLMILL_CALENDAR by default. It wins where both know a snapshot.
+        further: path of a list given by hand; CRAWLMILL_CALENDAR by default. It wins where it and the shipped list know a snapshot.
+        found: path of the list of `watch_crawls`; that of the installation's lake by default. It adds snapshots and changes none.
 
     Raises:
-        UserError: the list cannot be read, or two snapshots start on one day (Airflow tells runs of a calendar apart by day).
+        UserError: a list cannot be read, or two snapshots start on one day (Airflow tells runs of a calendar apart by day).
     """
-    found: dict[str, date] = yaml.safe_load(resources.files("crawlmill").joinpath("crawls.yaml").read_text())
+    days: dict[str, date] = yaml.safe_load(resources.files("crawlmill").joinpath("crawls.yaml").read_text())
     path = further if further is not None else os.environ.get(FURTHER)
     if path:
-        found |= read_collinfo(Path(path))
-    ordered = dict(sorted(found.items(), key=lambda entry: (entry[1], entry[0])))
+        days |= read_collinfo(Path(path))
     by_day: dict[date, str] = {}
-    for name, day in ordered.items():
+    for name, day in sorted(days.items(), key=_by_day):
         if day in by_day:
             raise UserError(
                 f"snapshots {by_day[day]} and {name} both start on {day}: give one of them another first day in {path}"
             )
         by_day[day] = name
-    return ordered
+    return dict(sorted(with_found(days, read_found(found)).items(), key=_by_day))
+
+
+def read_found(path: Path | None = None) -> dict[str, date]:
+    """What `watch_crawls` has found, with the first days as the source listed them; empty before it has found anything.
+
+    Args:
+        path: of its list; that of the installation's lake by default.
+    """
+    listed = path or found_list(layout.lake_root())
+    return read_collinfo(listed) if listed.is_file() else {}
+
+
+def found_list(lake: str) -> Path:
+    """Where `watch_crawls` writes the snapshots that the source has listed and nobody has shipped."""
+    return Path(lake) / "_control" / "crawls.json"
+
+
+def with_found(days: Mapping[str, date], found: Mapping[str, date]) -> dict[str, date]:
+    """The calendar with the found snapshots that it lacks; one that starts on another's day is put on the next free day."""
+    merged, taken = dict(days), set(days.values())
+    for name, day in sorted(found.items(), key=_by_day):
+        if name in merged:
+            continue
+        free = next(at for at in (day + timedelta(days=after) for after in count()) if at not in taken)
+        merged[name] = free
+        taken.add(free)
+    return merged
+
+
+def _by_day(entry: tuple[str, date]) -> tuple[date, str]:
+    return entry[1], entry[0]
 
 
 def read_collinfo(path: Path) -> dict[str, date]:

@@ -31,7 +31,7 @@ COMPONENTS = {
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-DAGS = {"ingest_snapshot", "publish_corpus"}
+DAGS = {"build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"}
 START_LIMIT = 240.0  # seconds; 20 on an idle machine of two cores, four times that on a busy one
 
 
@@ -144,7 +144,7 @@ def backfill(
     found = standing(state)
     if found is None:
         raise UserError("no Airflow is up: start one with `crawlmill up`, or ask with --dry-run which snapshots there are")
-    chosen = list(crawls.between(first, last, crawls.known(found.calendar)))
+    chosen = list(crawls.between(first, last, crawls.known(found.calendar, crawls.found_list(found.lake))))
     number = Airflow(found.url).backfill("ingest_snapshot", first.isoformat(), last.isoformat(), active, reprocess)
     say(
         f"backfill {number} of {len(chosen)} snapshots, {chosen[0]} to {chosen[-1]}: watch it at {found.url}/dags/ingest_snapshot"

@@ -96,7 +96,8 @@ def check(stage: str, snapshot: str) -> Any:
             raise AirflowFailException(f"{stage} of {snapshot} {run.verdict}: {run.message}")
         if run.message:
             print(f"{stage} of {snapshot} {run.verdict}: {run.message}")
-        for table in (entry["table"] for entry in run.outputs):  # some tables are written only where the recipe asks for them
+        written = [entry["table"] for entry in run.outputs if entry["table"] in TABLES[stage]]
+        for table in written:  # some tables are written only where the recipe asks for them
             outlet_events[Asset(table)].extra = {"version": run.output(table), "run": run.run_id}
             if snapshot != EVERY:
                 outlet_events[Asset(table)].add_partitions(snapshot)
@@ -120,6 +121,17 @@ def stage_group(stage: str, summary: str, snapshot: str | None = SNAPSHOT) -> DA
         submit(stage, snapshot) >> check(stage, snapshot or EVERY)
 
     return group()
+
+
+def recycles() -> bool:
+    """Whether this installation's recipe recycles; without an answer, it does not."""
+    from crawlmill.errors import UserError
+    from crawlmill.recipe_file import read_keys
+
+    try:
+        return bool((read_keys(layout.recipe_path()).get("recycle") or {}).get("hooks"))
+    except UserError:
+        return False  # whatever is wrong with the recipe, `plan` says it
 
 
 def extract_group(summary: str) -> DAGNode:
@@ -146,6 +158,10 @@ def plan(params: Any = None, run_id: Any = None, partition_key: str | None = Non
                 "no snapshot: trigger the DAG with a partition key, like CC-MAIN-2026-43, or start a backfill over a range of days"
             )
         chosen = recipe.load(layout.recipe_path(params["recipe"]))
+        if chosen.recycle.hooks and not recycles():
+            raise UserError(
+                "the recipe of this run recycles and that of this installation does not, so no task would: set CRAWLMILL_RECIPE"
+            )
         groups = crawl.plan_shards(layout.source_root(params["source"]), snapshot, chosen)
     except SourceUnavailable:
         raise

@@ -41,7 +41,7 @@ class StageSubmit(SparkSubmitOperator):
         if done:
             self.log.info("%s of %s: up to date since run %s", self.stage, done.snapshot, done.run_id)
             return
-        if self.stage == "rewrite":
+        if self.stage in ("rewrite", "recycle"):
             lend_connection()
         super().execute(context)
 

@@ -134,7 +134,7 @@ def _unwanted(kind: str, wanted: frozenset[str], headers: dict[str, str]) -> tup
 
 def _hint(record: WarcRecord, limits: Limits) -> Hint:
     about = record.headers.get("WARC-Concurrent-To") or record.headers.get("WARC-Refers-To")
-    return Hint(about.strip() if about else None, languages_in(_content(record, limits)))
+    return Hint(about.strip() if about else None, languages_in(_content(record, limits.max_payload_bytes)))
 
 
 def _parsed(data: bytes) -> WarcRecord:
@@ -143,7 +143,7 @@ def _parsed(data: bytes) -> WarcRecord:
 
 
 def _conversion(base: Record, record: WarcRecord, limits: Limits) -> Record | tuple[str, str]:
-    payload = _content(record, limits)
+    payload = _content(record, limits.max_payload_bytes)
     if not payload.strip():
         return "empty", "the record has no text"
     if len(payload) > limits.max_payload_bytes:
@@ -166,7 +166,7 @@ def _response(base: Record, frame: Frame, record: WarcRecord, limits: Limits) ->
         return "bad_http", "the record does not begin with an HTTP status line"
     if not 200 <= http.status_code < 300:
         return "http_status", f"HTTP {http.status_code}"
-    raw = _content(record, replace(limits, max_payload_bytes=limits.max_record_bytes))
+    raw = _content(record, limits.max_record_bytes)
     if not raw:
         return "empty", "the response has no body"
     payload = _decoded(frame, http, raw, limits)
@@ -193,8 +193,8 @@ def _without_doubles(data: bytes) -> bytes:
     return b"\r\n".join(kept.values()) + blank + content
 
 
-def _content(record: WarcRecord, limits: Limits) -> bytes:
-    return record.reader.read(limits.max_payload_bytes + 1) if record.reader is not None else b""
+def _content(record: WarcRecord, most: int) -> bytes:
+    return record.reader.read(most + 1) if record.reader is not None else b""
 
 
 def _decoded(frame: Frame, http: HeaderMap, raw: bytes, limits: Limits) -> bytes:
@@ -208,7 +208,7 @@ def _decoded(frame: Frame, http: HeaderMap, raw: bytes, limits: Limits) -> bytes
         try:
             again = _parsed(frame.data)
             again.parse_http(auto_decode=mode, quirks_mode=True)
-            payload = _content(again, limits)
+            payload = _content(again, limits.max_payload_bytes)
         except (OSError, ValueError):
             continue
         if payload or not raw:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 
 from charset_normalizer import from_bytes
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
@@ -72,6 +73,7 @@ def decode(payload: bytes, http_charset: str | None = None) -> tuple[str, str, s
     return payload.decode(codec, "replace"), name, "detector"
 
 
+@lru_cache(maxsize=4096)
 def codec_of(label: str | None) -> tuple[str, str] | None:
     """(WHATWG name, Python codec) of a charset label; None where it names no encoding."""
     for part in re.split(r"[,;\s]+", (label or "").strip().strip("\"'").lower()):

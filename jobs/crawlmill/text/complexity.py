@@ -63,7 +63,9 @@ def too_complex(html: str, limits: Limits = DEFAULT, encoded: bytes | None = Non
 def _most_attributes(page: Octets, less: Ints, least: int) -> int:
     """About the most attributes of any tag that is longer than `least` bytes; `less`: positions of `<`."""
     most = 0
-    lengths = np.diff(less, append=len(page) - PAD)
+    lengths = np.empty_like(less)
+    np.subtract(less[1:], less[:-1], out=lengths[:-1])
+    lengths[-1:] = len(page) - PAD - less[-1:]
     for at in np.flatnonzero(lengths > least).tolist():
         piece = page[less[at] + 1 : less[at] + lengths[at]].tobytes()
         if tag := _LONG_TAG.match(piece):

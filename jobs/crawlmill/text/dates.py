@@ -52,7 +52,7 @@ def _claims(html: str, url: str) -> Iterator[str]:
     at = html.find('itemprop="datePublished"', max(named - 10, 0)) if named >= 0 else -1
     if at >= 0:
         yield from _DATED.findall(html, html.rfind("<", 0, at), html.find(">", at) + 1)
-    for element in _TIME.findall(html) if "<time" in html else ():
+    for element in _times(html):
         if _SAYS_PUBLISHED.search(element):
             yield from _DATED.findall(element)
     try:
@@ -74,6 +74,15 @@ def _metas(html: str) -> Iterator[str]:
         values = {key.lower(): one or two or three for key, one, two, three in _ATTRIBUTE.findall(element)}
         if any(values.get(key, "").strip().lower() in _NAMES for key in ("property", "name", "itemprop")):
             yield values.get("content", "")
+
+
+def _times(html: str) -> Iterator[str]:
+    """Start tags of the time elements, in page order; sought as a plain string, which is faster."""
+    at = html.find("<time")
+    while at >= 0:
+        if found := _TIME.match(html, at):
+            yield found[0]
+        at = html.find("<time", found.end() if found else at + 1)
 
 
 def parse(text: str) -> date | None:

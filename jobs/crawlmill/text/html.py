@@ -98,7 +98,7 @@ def plain(text: str) -> Page | NoPage:
 
 def confidence(text: str) -> float:
     """Share of the bytes in lines of at least 80 UTF-8 bytes, 0 to 1; see Page."""
-    lengths = [len(line.encode("utf-8", "replace")) for line in text.split("\n")]
+    lengths = list(map(len, text.encode("utf-8", "replace").split(b"\n")))
     total = sum(lengths)
     return round(sum(length for length in lengths if length >= PROSE_BYTES) / total, 6) if total else 0.0
 

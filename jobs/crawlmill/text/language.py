@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "identify_batch",
     "identify_rows",
     "is_label",
+    "labeller",
     "resolve",
     "sample",
 ]
@@ -160,6 +161,17 @@ def identifier(wanted: Identify) -> Identifier:
         max_chars=wanted.max_chars,
         min_letters=wanted.min_letters,
     )
+
+
+def labeller(wanted: Identify) -> Callable[[str], tuple[str, str]]:
+    """A function from a text to its language and script."""
+    model = identifier(wanted)
+
+    def label(text: str) -> tuple[str, str]:
+        (row,) = model.identify([text])
+        return row.language, row.language_script
+
+    return label
 
 
 def identify_batch(batch: pa.RecordBatch, options: Identify) -> pa.RecordBatch:

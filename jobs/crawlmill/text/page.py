@@ -32,6 +32,7 @@ class Signal:
     source: str
     version: int = 1  # of the definition: raised whenever a text may get another value
     note: str = ""
+    family: str = "quality"  # or safety: a page that fails a rule on it is never recycled
 
     def definition(self, name: str) -> str:
         """The definition's id and version: values compare only where these are equal."""

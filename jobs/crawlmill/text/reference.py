@@ -128,11 +128,14 @@ def log_ratio(target: Resource, source: Resource) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def classifier(resource: Resource) -> Any:
-    """A fastText model."""
+    """A fastText model; raises UserError where the file is none."""
     content(resource)
     import fasttext
 
-    return fasttext.load_model(str(layout.model_path(resource.path))).f
+    try:
+        return fasttext.load_model(str(layout.model_path(resource.path))).f
+    except ValueError as error:
+        raise UserError(f"{resource.path} is no fastText model ({error}): give another file in measure.classifiers") from None
 
 
 def features(tokens: Tokens, buckets: int) -> NDArray[np.int64]:
@@ -157,4 +160,8 @@ def count(texts: Iterable[str], buckets: int = BUCKETS) -> bytes:
 
 
 def _lines(resource: Resource) -> list[str]:
-    return [line.strip() for line in content(resource).decode("utf-8").splitlines() if line.strip()]
+    try:
+        text = content(resource).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{resource.path} is not UTF-8 ({error.reason}): convert it, an entry a line") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

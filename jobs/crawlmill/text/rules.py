@@ -31,6 +31,9 @@ HOOK = "hook_proposal"
 OWN = "own"
 """Written in place of a limit: the rule's own limit, whatever the script of the language has."""
 
+SCORE = "score."
+"""What the signal that a scorer gives begins with: `score.NAME` is the value of NAME in the column `scores`."""
+
 ANNOTATIONS = {
     "language_score": "score of the language by all opinions, 0..1",
     "model_score": "score of the language by the model alone, 0..1",
@@ -167,7 +170,7 @@ def finder(gate: Gate, only: frozenset[str] | None = None) -> Callable[[pa.Recor
 
     def find(batch: pa.RecordBatch) -> Hits:
         parts, columns = [_same(np.zeros(0, dtype=np.int64), 0, 0.0, 0.0)], {}
-        for language, script, at in _groups(batch):
+        for language, script, at in groups(batch):
             if gate.languages is not None and only is None and not set(chain(language, script)) & set(gate.languages):
                 parts.append(_same(at, 0, 0.0, 1.0))
             if (language, script) not in known:
@@ -195,7 +198,7 @@ def scripts(batch: pa.RecordBatch) -> list[str | None]:
     return [None] * batch.num_rows
 
 
-def _groups(batch: pa.RecordBatch) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+def groups(batch: pa.RecordBatch) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
     """(language, script, rows of the batch) for every pair of labels in it."""
     languages = pc.fill_null(batch.column("language"), "und")
     both = pc.binary_join_element_wise(

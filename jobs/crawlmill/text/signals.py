@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from crawlmill.text import page, reference, signals_c4, signals_difficulty, signals_gopher, signals_redpajama, signals_reference
 from crawlmill.text.page import Page, Signal, Values
+from crawlmill.text.scorers import scores
 from crawlmill.text.signals_redpajama import LINE_SIGNALS, line_values
 from crawlmill.text.stopwords import stop_words
 
@@ -33,6 +34,8 @@ SIGNALS: dict[str, Signal] = {
     **signals_difficulty.SIGNALS,
 }
 LINES = "line_signals"
+SCORES = "scores"
+_SCORES = pa.map_(pa.string(), pa.float64())
 _LINE = pa.struct([("start", pa.int32()), ("end", pa.int32()), *((name, pa.float64()) for name in LINE_SIGNALS)])
 
 
@@ -99,6 +102,9 @@ def measure_batch(batch: pa.RecordBatch, options: Measure | None = None) -> pa.R
         for name, column in columns.items():
             column.append(values[name])
     keys = ["snapshot", "shard", "id", "language"]
+    scorers = options.scorers if options is not None else {}
+    told = scores([text or "" for text in texts], [language or "und" for language in languages], columns, scorers)
+    scored = [[(name, values[row]) for name, values in told.items()] if scorers else None for row in range(batch.num_rows)]
     with_lines = options is not None and options.lines
     lines = [measure_lines(text or "") if with_lines else None for text in texts]
     arrays = [
@@ -106,8 +112,9 @@ def measure_batch(batch: pa.RecordBatch, options: Measure | None = None) -> pa.R
         pa.array([DEFINITION] * batch.num_rows, pa.string()),
         *(pa.array(values, pa.float64()) for values in columns.values()),
         pa.array(lines, pa.list_(_LINE)),
+        pa.array(scored, _SCORES),
     ]
-    return pa.RecordBatch.from_arrays(arrays, [*keys, "definition", *SIGNALS, LINES])
+    return pa.RecordBatch.from_arrays(arrays, [*keys, "definition", *SIGNALS, LINES, SCORES])
 
 
 def measure_rows(rows: Iterable[dict[str, Any]], recipe: Recipe | None = None) -> Iterator[dict[str, Any]]:
@@ -117,4 +124,12 @@ def measure_rows(rows: Iterable[dict[str, Any]], recipe: Recipe | None = None) -
         text, host = str(row.get("text") or ""), row.get("host")
         signals = measure(text, str(row.get("language") or "und"), options, str(host) if host else None)
         lines = {LINES: measure_lines(text)} if options is not None and options.lines else {}
-        yield {**row, "definition": DEFINITION, **signals, **lines}
+        yield {**row, "definition": DEFINITION, **signals, **lines, **_scored(text, row, signals, options)}
+
+
+def _scored(text: str, row: dict[str, Any], signals: Values, options: Measure | None) -> dict[str, dict[str, float | None]]:
+    if options is None or not options.scorers:
+        return {}
+    columns = {name: [value] for name, value in signals.items()}
+    told = scores([text], [str(row.get("language") or "und")], columns, options.scorers)
+    return {SCORES: {name: value for name, (value,) in told.items()}}

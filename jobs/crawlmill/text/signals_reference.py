@@ -21,16 +21,16 @@ _LOW_LABEL = "__label__cc"
 
 
 def _signals() -> dict[str, Signal]:
-    def of(description: str, unit: str, note: str) -> Signal:
-        return Signal(description, unit, "redpajama-v2", 1, note)
+    def of(description: str, unit: str, note: str, family: str = "quality") -> Signal:
+        return Signal(description, unit, "redpajama-v2", 1, note, family)
 
     no_list = "null where no list is configured"
     table = {
         "rps_doc_ldnoobw_words": of(
-            "Occurrences of blocked phrases among the plain words.", "count", f"{no_list} for the language"
+            "Occurrences of blocked phrases among the plain words.", "count", f"{no_list} for the language", "safety"
         ),
         "rps_doc_ut1_blacklist": of(
-            "Category of the page's host or of a domain above it.", "category", f"{no_list}, and of other domains"
+            "Category of the page's host or of a domain above it.", "category", f"{no_list}, and of other domains", "safety"
         ),
     }
     for domain in DOMAINS:

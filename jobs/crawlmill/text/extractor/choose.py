@@ -8,6 +8,7 @@ import numpy as np
 
 from crawlmill.text.extractor.arrays import Bools, Floats, Ints
 
+SURE = 0.96  # expected F1 of a page from which the first pass has the last word
 REPEATED = 40.0  # weight from which a block that was kept before is left out: about seven English words
 
 
@@ -24,6 +25,14 @@ def best_threshold(probability: Floats, weight: Floats) -> tuple[float, float]:
     expected = 2 * right / (kept + right[-1] + 1e-9)
     best = int(np.argmax(expected))
     return float(probability[order[best]]), float(expected[best])
+
+
+def sure(probability: Floats, weight: Floats) -> bool:
+    """Whether the first pass's probabilities leave the second nothing to do.
+
+    By cross-validation with hosts apart these are 38 % of the pages; without a second look at them F1 is .8833 for .8837.
+    """
+    return best_threshold(probability, weight)[1] >= SURE
 
 
 def choose(probability: Floats, weight: Floats, mix: float) -> tuple[Bools, float]:

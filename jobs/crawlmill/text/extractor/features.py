@@ -121,7 +121,7 @@ def _repeated(markup: Markup, likeness: Ints) -> Floats:
     """Log of 1 + the number of siblings of an element that look like it, itself among them: equal tag and attribute words. Shape (E,)."""
     mixed = (likeness * 1000003 + markup.parent) * -7046029254386353131
     slots = (mixed >> 49) & 0x7FFF
-    repeats: Floats = np.log1p(np.bincount(slots, minlength=0x8000))[slots]
+    repeats: Floats = np.log1p(np.bincount(slots, minlength=0x8000).take(slots))
     return repeats
 
 
@@ -216,8 +216,9 @@ def _windows(blocks: Blocks, sums: Floats) -> Floats:
 def _gaps(markup: Markup, blocks: Blocks) -> Ints:
     gap = np.zeros(blocks.n + 1, np.int64)
     gap[1:-1] = blocks.first[1:] - blocks.last[:-1]
-    images = np.cumsum(markup.tag == _IMG)[blocks.first]
-    return np.array((gap[:-1], gap[1:], np.diff(images, prepend=0)))
+    images = np.zeros(blocks.n + 1, np.int64)
+    images[1:] = (markup.tag == _IMG).cumsum()[blocks.first]
+    return np.array((gap[:-1], gap[1:], images[1:] - images[:-1]))
 
 
 def _places(blocks: Blocks, sums: Floats, own_tag: Singles) -> Floats:

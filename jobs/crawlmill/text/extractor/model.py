@@ -12,7 +12,7 @@ import numpy as np
 from crawlmill.text.extractor import blocks as segmentation
 from crawlmill.text.extractor import markup, raw
 from crawlmill.text.extractor.arrays import Bools, Floats, Ints
-from crawlmill.text.extractor.choose import choose, without_repeats
+from crawlmill.text.extractor.choose import choose, sure, without_repeats
 from crawlmill.text.extractor.context import context
 from crawlmill.text.extractor.features import Analysis, analyse
 from crawlmill.text.extractor.render import block_text
@@ -39,10 +39,13 @@ class Model:
     knots: Floats
 
     def probabilities(self, page: Analysis) -> Floats:
-        """Probability of each block that it belongs to the main text, shape (n,)."""
+        """Probability of each block that it belongs to the main text, shape (n,); by the first pass alone where that is sure of the page."""
         n = page.blocks.n
         parts = [self.first.probability(page.x[:, at : at + SLICE]) for at in range(0, n, SLICE)]
-        around = context(page, np.concatenate(parts))
+        first = np.concatenate(parts)
+        if sure(first, page.blocks.weight):
+            return first
+        around = context(page, first)
         parts = [
             self.second.probability(np.concatenate((around[:, at : at + SLICE], page.x[self.chosen, at : at + SLICE])))
             for at in range(0, n, SLICE)

@@ -10,6 +10,7 @@ from crawlmill.text.extractor.arrays import Lookup, code, eight, names, octets
 
 _NAMES = (b"script", b"style", b"iframe", b"noembed", b"noframes", b"xmp", b"plaintext", b"math")
 _LOOKUP = Lookup({code(name): number for number, name in enumerate(_NAMES)})
+_FIRST = np.isin(np.arange(256), [ord("!"), *(name[0] for name in _NAMES)])
 _ENDS = tuple(b"</" + name + b">" for name in _NAMES)
 _COMMENT, _THREE = np.uint64(code("!--")), np.uint64(0xFFFFFF)
 _SCRIPT, _MATH = 0, 7
@@ -50,6 +51,7 @@ def _openings(page: bytes) -> tuple[list[int], list[int]]:
     """(where comments, raw text and formulas begin, which of them)."""
     a = octets(page)
     less = np.flatnonzero(a == _LESS)
+    less = less[_FIRST[a[less + 1]]]  # most tags begin with another letter
     words = eight(a, less + 1)
     kinds = _LOOKUP(names(words))
     kinds[(words & _THREE) == _COMMENT] = len(_NAMES)

@@ -11,6 +11,7 @@ import numpy as np
 
 from crawlmill.text.extractor import context, features, teaching
 from crawlmill.text.extractor.arrays import Bools, Floats, Ints, Singles
+from crawlmill.text.extractor.choose import sure
 from crawlmill.text.extractor.fitting import fit, quantised
 from crawlmill.text.extractor.model import Model
 from crawlmill.text.extractor.teaching import Example
@@ -59,7 +60,7 @@ class Bench:
         for group in names:
             trees = self._fit(self.second_pool, groups_ != group, self.trees[1])
             for at in np.flatnonzero(groups_ == group).tolist():
-                found[at] = trees.probability(self._second(self.pages[at], self.pages[at].passes["first"]))
+                found[at] = self._last(self.pages[at], self.pages[at].passes["first"], trees)
             self.progress(f"second pass without {group}")
         return [found[at] for at in range(len(self.pages))]
 
@@ -74,7 +75,7 @@ class Bench:
             first = self._fit(self.first_pool, sources != name, self.trees[0])
             second = self._fit(self.second_pool, sources != name, self.trees[1])
             for at in np.flatnonzero(sources == name).tolist():
-                found[at] = second.probability(self._second(self.pages[at], first.probability(_x(self.pages[at]))))
+                found[at] = self._last(self.pages[at], first.probability(_x(self.pages[at])), second)
             self.progress(f"both passes without {name}")
         return [found[at] for at in range(len(self.pages))]
 
@@ -109,6 +110,11 @@ class Bench:
 
     def _of(self, mask: Bools) -> list[Example]:
         return [self.pages[at] for at in np.flatnonzero(mask)]
+
+    def _last(self, page: Example, first: Floats, second: Trees) -> Floats:
+        """What the extractor would say: see `Model.probabilities`."""
+        assert page.page is not None
+        return first if sure(first, page.page.blocks.weight) else second.probability(self._second(page, first))
 
     def _second(self, page: Example, probability: Floats) -> Singles:
         assert page.page is not None

@@ -39,8 +39,9 @@ class Trees:
     def probability(self, x: Singles) -> Floats:
         """Probability of each column of `x`, shape (features, n)."""
         answers = (x.take(self._asked, axis=0) > self._limits).view(np.uint8)
-        leaves = answers.take(self._answers[0], axis=0)
-        for level in range(1, self.feature.shape[1]):
-            leaves |= answers.take(self._answers[level], axis=0) << np.uint8(level)
+        leaves = answers.take(self._answers[-1], axis=0)
+        for level in reversed(self._answers[:-1]):  # doubling by addition: numpy adds bytes in vectors but shifts them one by one
+            leaves += leaves
+            leaves += answers.take(level, axis=0)
         odds = self._leaves.take(leaves + self._offsets).sum(axis=0) + np.float32(self.bias)
         return np.asarray(1 / (1 + np.exp(-odds.astype(np.float64))))

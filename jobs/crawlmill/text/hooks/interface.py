@@ -109,6 +109,8 @@ def fault(hook: Hook) -> str | None:
         return f"is of phase {hook.phase!r}, which is neither before_dedup nor recycle"
     if hook.phase == "before_dedup" and (late := sorted(set(hook.needs) & set(AFTER_DEDUP))):
         return f"needs {late[0]}, which do not exist before dedup: give it phase='recycle'"
+    if hook.phase == "before_dedup" and (routes := sorted({"min_bucket", "max_bucket"} & set(hook.options))):
+        return f"has an option {routes[0]!r}, and there are no quality buckets before dedup: give it phase='recycle'"
     return None
 
 

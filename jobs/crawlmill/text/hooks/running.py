@@ -141,23 +141,21 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}" if last else type(error).__name__
 
 
-_STEPS = pa.list_(
-    pa.struct(
-        [
-            ("hook", pa.string()),
-            ("version", pa.string()),
-            ("position", pa.int32()),
-            ("outcome", pa.string()),
-            ("reason", pa.string()),
-            ("edits", pa.int32()),
-            ("model", pa.string()),
-            ("requests", pa.list_(pa.string())),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("cost", pa.float64()),
-            ("labels", pa.map_(pa.string(), pa.string())),
-        ]
-    )
+STEP = pa.struct(
+    [
+        ("hook", pa.string()),
+        ("version", pa.string()),
+        ("position", pa.int32()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("edits", pa.int32()),
+        ("model", pa.string()),
+        ("requests", pa.list_(pa.string())),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("cost", pa.float64()),
+        ("labels", pa.map_(pa.string(), pa.string())),
+    ]
 )
 _SEEN = [name for name in Document.__dataclass_fields__ if name not in ("duplicates", "signals", "failed", "label")]
 Asked = dict[str, Any]  # hash and body of a request
@@ -195,22 +193,28 @@ def rewrite_batch(
         waits = bool(done.pending)
         texts.append(done.text if done.text != document.text and not waits else None)
         changed.append([f"{step.hook}@{step.version}" for step in done.steps if step.outcome == "changed"] if not waits else [])
-        steps.append([] if waits else [_stored(step) for step in done.steps])
-        pending.append([json.dumps(_asked(request), ensure_ascii=False) for request in done.pending])
+        steps.append([] if waits else [stored(step) for step in done.steps])
+        pending.append([json.dumps(asked(request), ensure_ascii=False) for request in done.pending])
     strings = pa.list_(pa.string())
-    arrays = [pa.array(texts, pa.string()), pa.array(changed, strings), pa.array(steps, _STEPS), pa.array(pending, strings)]
+    arrays = [
+        pa.array(texts, pa.string()),
+        pa.array(changed, strings),
+        pa.array(steps, pa.list_(STEP)),
+        pa.array(pending, strings),
+    ]
     keys = ["snapshot", "shard", "id"]
     return pa.RecordBatch.from_arrays(
         [*(batch.column(name) for name in keys), *arrays], [*keys, "text", "hooks", "steps", "pending"]
     )
 
 
-def _stored(step: Step) -> dict[str, Any]:
+def stored(step: Step) -> dict[str, Any]:
     """A step as Arrow takes it: a map is a list of pairs."""
     return vars(step) if step.labels is None else {**vars(step), "labels": sorted(step.labels.items())}
 
 
-def _asked(request: Any) -> Asked:
+def asked(request: Any) -> Asked:
+    """A request as the driver takes it. Raises TypeError for what is none."""
     if not isinstance(request, Request):
         raise TypeError(f"a hook's request must be a crawlmill.text.hooks.Request, not {type(request).__name__}")
     return {"hash": request.hash, "body": request.body()}

@@ -1,0 +1,196 @@
+"""A release: a named physical copy of what a set of snapshots keeps, with everything that is needed to say what a model was trained on.
+
+Survivors are resolved among the documents of the set, from stored pairs alone: a filter on `corpus` or `clusters` would lose every text whose survivor
+lies in another snapshot. The copy is a Delta table of its own with the columns of `corpus` and what each document stands for; beside it lie a manifest
+and a data card. A release is written once: the manifest comes last, and a name with a manifest is never written again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import crawlmill
+from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, pins, release_card, snapshot, table
+from crawlmill.dedup.resolve import resolve
+from crawlmill.errors import CriticalFailure, UserError
+from crawlmill.final_text import KEYS, final_text
+from crawlmill.recipe import canonical_hash
+from crawlmill.rehydrate import weight_of
+from crawlmill.stage import Context, Job
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+STANDS_FOR = ("minhash_cluster_size", "exact_copies", "near_copies", "urls", "snapshots", "first_seen", "last_seen")
+DOCUMENT = list(cluster_stats.DOCUMENT)
+
+
+def folder(lake: str, name: str) -> Path:
+    """Where a release lies. Raises UserError for a name that is none."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name for a release: give lower-case letters, digits, points and dashes, like web-2026.10, at most 64"
+        )
+    return Path(lake) / "releases" / name
+
+
+def manifest(lake: str, name: str) -> dict[str, Any] | None:
+    """What a finished release says of itself; None where there is none of that name."""
+    path = folder(lake, name) / "manifest.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
+
+
+def names(lake: str) -> list[str]:
+    """The finished releases of a lake."""
+    return sorted(path.parent.name for path in Path(lake).glob("releases/*/manifest.json"))
+
+
+def missing(lake: str, snapshots: Sequence[str]) -> list[str]:
+    """The snapshots of a set that the last released dedup has not settled in their present state: what a release waits for."""
+    run = ledger.released(lake, "dedup", pins.EVERY)
+    settled, (now, _) = pins.of(run) if run else {}, pins.ingested(lake)
+
+    def state(found: pins.Pins, name: str) -> pins.Pins:
+        return {key: at for key, at in found.items() if key[1] == name}
+
+    return [name for name in snapshots if not state(now, name) or not state(now, name).items() <= settled.items()]
+
+
+def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], most: int = 10, say: Any = print) -> dict[str, Any]:
+    """Write a release; returns its manifest. A release of this name with the same content is left as it is.
+
+    Args:
+        spark: session.
+        job: lake and recipe.
+        name: of the release.
+        snapshots: ids of the set, in any order.
+        most: greatest rehydration weight.
+        say: told of progress.
+
+    Raises:
+        UserError: a wrong name, snapshots that are not ingested and settled, a release of this name with other content.
+        AnswerNeeded: a quality warning waits for a person.
+        CriticalFailure: the copy does not hold the survivors.
+    """
+    seen, key = prepare(spark, job, name, snapshots, most)
+    target = folder(job.lake, name)
+    with fence.lock(job.lake, f"release@{name}"):
+        if done := manifest(job.lake, name):
+            if done["key"] != key:
+                raise UserError(f"release {name} exists and holds something else: choose another name, or take it down first")
+            say(f"release {name} is already there, with the same content")
+            return done
+        shutil.rmtree(target, ignore_errors=True)  # what an attempt has left that died
+        written = _write(seen, target, most, say)
+        entry = _manifest(seen, name, key, written)
+        (target / "README.md").write_text(release_card.card(entry))
+        draft = target / "manifest.draft"
+        draft.write_text(json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
+        draft.replace(target / "manifest.json")
+    return entry
+
+
+def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence[str], most: int) -> tuple[Context, str]:
+    """The pinned inputs of a release, and its key: equal keys mean equal rows."""
+    from crawlmill import answers
+
+    folder(job.lake, name)
+    chosen = sorted({snapshot.parse(each) for each in snapshots})
+    if not chosen:
+        raise UserError("a release needs snapshots: name those that it is made of")
+    table.require(job.lake, "runs")
+    if lacking := missing(job.lake, chosen):
+        raise UserError(
+            f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not ingested and deduplicated yet: do that first"
+        )
+    answers.require(job.lake)
+    run = ledger.released(job.lake, "dedup", pins.EVERY)
+    found = {key: at for key, at in (pins.of(run) if run else {}).items() if key[1] in (*chosen, pins.EVERY)}
+    parts = {
+        "pins": pins.rows(found),
+        "recipe": job.recipe.slice(("dedup", "publish")),
+        "weights": most,
+        "code": crawlmill.__version__,
+    }
+    return Context(spark, replace(job, snapshot=pins.EVERY), found), canonical_hash(parts)  # type: ignore[arg-type]
+
+
+def _write(seen: Context, target: Path, most: int, say: Any) -> dict[str, Any]:
+    """The rows, a commit a snapshot; returns counts, digest, weights."""
+    from pyspark.sql import functions as F
+
+    say(f"resolving survivors among {', '.join(pins.snapshots(seen.pins))}")
+    copies = seen.read_all("signatures", *DOCUMENT, "content").join(
+        seen.read_all("verdicts").where("eligible").select(*DOCUMENT), DOCUMENT
+    )
+    pairs = table.read(seen.spark, seen.job.lake, "pairs", seen.pins["pairs", pins.EVERY])
+    clusters = resolve(copies, pairs, seen.recipe.dedup).persist()
+    kept = cluster_stats.sizes(clusters, seen.read_all("documents", *DOCUMENT, *cluster_stats.SEEN)).persist()
+    try:
+        weights = dedup_report.repeats(seen, most)
+        for name in pins.snapshots(seen.pins):
+            say(f"writing what is kept of {name}")
+            rows(seen, name, kept.where(F.col("snapshot") == name), weights).write.format("delta").mode("append").partitionBy(
+                "snapshot"
+            ).save(str(target / "corpus"))
+        due = kept.count()
+    finally:
+        kept.unpersist()
+        clusters.unpersist()
+    written = seen.spark.read.format("delta").load(str(target / "corpus"))
+    languages = [row.asDict() for row in written.groupBy("snapshot", "language", "language_script").agg(
+        F.count("*").alias("documents"), F.sum(F.length("text")).alias("characters"), F.sum(F.octet_length("text")).alias("bytes"),
+        F.sum("minhash_cluster_size").alias("stands_for"), F.bit_xor(F.xxhash64(*written.columns)).alias("digest"),
+    ).orderBy("snapshot", "language", "language_script").collect()]  # fmt: skip
+    if sum(row["documents"] for row in languages) != due:
+        raise CriticalFailure(
+            f"the copy holds {sum(row['documents'] for row in languages)} documents of {due}: build the release again"
+        )
+    return {"languages": languages, "weights": weights}
+
+
+def rows(seen: Context, name: str, kept: DataFrame, weights: dict[str, dict[int, int]]) -> DataFrame:
+    """The release's rows of a snapshot: the columns of `corpus`, what the document stands for, its rehydration weight."""
+    from pyspark.sql import functions as F
+
+    def read(of: str) -> DataFrame:
+        return table.read(seen.spark, seen.job.lake, of, seen.pins[of, name], table.partition(name))
+
+    documents, rewrites = read("documents"), read("rewrites")
+    narrow = kept.select(*KEYS, *STANDS_FOR).join(
+        read("languages").select(*KEYS, "language", "language_script", "language_score"), KEYS
+    )
+    changed = rewrites.select(*KEYS, F.lit(True).alias("rewritten"))
+    narrow = narrow.join(changed, KEYS, "left").fillna(False, ["rewritten"])
+    weight = F.udf(lambda language, size: weight_of(size, weights[language]) if language in weights else 1, "int")
+    narrow = narrow.withColumn("rehydration_weight", weight("language", "minhash_cluster_size"))
+    of_documents = documents.select(*KEYS, "url", "date", "file_path", "title").join(F.broadcast(narrow), KEYS)
+    columns = (*contract.load("corpus").columns, *STANDS_FOR, "rehydration_weight")
+    return final_text(documents, rewrites).join(F.broadcast(of_documents), KEYS).select(*columns)
+
+
+def _manifest(seen: Context, name: str, key: str, written: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a reader of the release can ask: which rows, of which versions, by which recipe and code."""
+    languages = written["languages"]
+    chosen = pins.snapshots(seen.pins)
+    stage_keys = {
+        f"{run.stage}@{run.snapshot}": run.stage_key
+        for run in ledger.runs(seen.job.lake)
+        if run.verdict in ledger.RELEASED and run.snapshot in (*chosen, pins.EVERY)
+    }
+    total = {what: sum(row[what] for row in languages) for what in ("documents", "characters", "bytes", "stands_for")}
+    return {
+        "name": name, "key": key, "snapshots": chosen, "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": crawlmill.__version__, "pins": pins.rows(seen.pins), "stage_keys": stage_keys, "total": total,
+        "languages": [{**row, "digest": f"{row['digest'] & (1 << 64) - 1:016x}"} for row in languages],
+        "rehydration_weights": written["weights"], "recipe": seen.recipe.slice(),
+    }  # fmt: skip

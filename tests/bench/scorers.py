@@ -1,0 +1,250 @@
+"""Scorers: speed, what a trained one is worth against the rules, and perplexity under models of kept, raw and dropped text.
+
+    python tests/bench/scorers.py speed
+    python tests/bench/scorers.py contrast            # shared data: main text against the rest of its page, documentation against other pages
+    python tests/bench/scorers.py perplexity --scale FOLDER [--pages 300]
+
+Speed is in documents of 4,000 characters per CPU second of one thread. In `contrast` every text is scored by a model that has seen nothing of its host
+(five folds); rules and scorer are compared at the recall that the rules have. In `perplexity` the models of a language are trained on as many
+words each, of pages that the default gate keeps, drops, or of both; the text that they are asked about is the shared data's sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from crawlmill import recipe
+from crawlmill import scorer_training as training
+from crawlmill.text import arpa, charset, fasttext_lines, html, kneser_ney, rules, scorer_file, signals
+from crawlmill.text.language import identifier
+
+SHARED = Path(os.environ.get("CRAWLMILL_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
+FOLDS = 5
+
+
+def clock(work: Callable[[], object], times: int = 3) -> float:
+    """CPU seconds, the least of some runs."""
+    best = float("inf")
+    for _ in range(times):
+        before = time.process_time()
+        work()
+        best = min(best, time.process_time() - before)
+    return best
+
+
+def web_texts(count: int) -> list[str]:
+    """Texts of 4,000 characters cut from the shared data's main texts."""
+    whole = " ".join(row["text"] for name in ("wcxb", "wcxb-more") for row in gold(name))
+    return [whole[at * 4000 : at * 4000 + 4000] for at in range(min(count, len(whole) // 4000))]
+
+
+def gold(name: str) -> Iterator[dict[str, Any]]:
+    with (SHARED / "data/extraction" / f"{name}.gold.jsonl").open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def speed(dim: int, count: int) -> None:
+    import fasttext
+
+    texts = web_texts(count)
+    draw = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for number in range(3):
+            labelled = [training.Example(scorer_file.PREPARATIONS["dclm"](text), draw.random() < 0.5) for text in texts[:600]]
+            paths.append(Path(folder) / f"{number}.bin")
+            training.train(labelled, paths[-1], replace(training.PRESETS["dclm"], epoch=1, dim=dim), {})
+        prepare = scorer_file.PREPARATIONS["dclm"]
+        loaded = [fasttext_lines.load(path, str(number)) for number, path in enumerate(paths)]
+
+        def score(models: int) -> None:
+            for start in range(0, len(texts), 256):
+                lines = [prepare(text) for text in texts[start : start + 256]]
+                read = fasttext_lines.read(lines)
+                for model in loaded[:models]:
+                    model(read, lines)
+
+        theirs = fasttext.load_model(str(paths[0])).f
+        rows = {
+            "fastText 0.9.3, one model": clock(
+                lambda: [theirs.predict(prepare(text) + "\n", 1, 0.0, "strict") for text in texts]
+            ),
+            "one model": clock(lambda: score(1)),
+            "three models": clock(lambda: score(3)),
+        }
+    lines = [line for text in texts[:512] for line in arpa.words_of(text)]
+    words = [*kneser_ney.SPECIAL, *sorted({word for line in lines for word in line})]
+    numbers = {word: number for number, word in enumerate(words)}
+    windows = kneser_ney.windows([[numbers[word] for word in line] for line in lines], 3)
+    before = time.process_time()
+    model = kneser_ney.estimate(words, *kneser_ney.distinct(windows, np.ones(len(windows), dtype=np.int64)))
+    estimated = time.process_time() - before
+    rows["3-gram perplexity"] = clock(lambda: [model.perplexities(texts[at : at + 256]) for at in range(0, len(texts), 256)])
+    print(
+        f"{len(texts)} texts of 4,000 characters, {sum(map(len, texts)) / sum(len(t.split()) for t in texts):.2f} characters a word"
+    )
+    for name, seconds in rows.items():
+        print(f"{name:28s} {len(texts) / seconds:9,.0f} documents per CPU second")
+    print(f"estimated {len(model.orders[2].keys):,} 3-grams of {len(windows):,} words in {estimated:.1f} CPU seconds")
+
+
+def contrasts() -> dict[str, list[tuple[str, bool, str]]]:
+    """(text, good, host) by name."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    main: dict[str, dict[str, Any]] = {row["url"]: row for row in gold("wcxb-more") if row.get("text")}
+    navigation: list[tuple[str, bool, str]] = []
+    with (SHARED / "data/extraction/wcxb-more.warc.gz").open("rb") as stream:
+        for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
+            url = record.headers["WARC-Target-URI"]
+            if url not in main:
+                continue
+            from resiliparse.extract.html2text import extract_plain_text
+
+            page = extract_plain_text(charset.decode(record.reader.read(), record.http_charset)[0], main_content=False)
+            known = " ".join(main[url]["text"].split())
+            rest = [line.strip() for line in page.splitlines() if line.strip() and " ".join(line.split()) not in known]
+            host = urlsplit(url).hostname or ""
+            navigation += [("\n".join(rest), False, host), (main[url]["text"], True, host)]
+    kinds = [(row["text"], row["page_type"] == "documentation", urlsplit(url).hostname or "") for url, row in main.items()]
+    return {"main text against the rest of the page": navigation, "documentation against other pages": kinds}
+
+
+def contrast(parts: int) -> None:
+    gate = recipe.load().gate
+    found = rules.rules_for(gate, "eng", "Latn")
+    for name, rows in contrasts().items():
+        rows = [row for row in rows if len(row[0]) >= 100]
+        fold = np.array([int(scorer_file.hashlib.sha256(host.encode()).hexdigest(), 16) % FOLDS for _, _, host in rows])
+        good = np.array([row[1] for row in rows])
+        scores = np.zeros(len(rows))
+        prepare = scorer_file.PREPARATIONS["dclm"]
+        lines = [prepare(text) for text, _, _ in rows]
+        with tempfile.TemporaryDirectory() as folder:
+            for part in range(parts):
+                seen = [training.Example(lines[at], bool(good[at]), rows[at][2]) for at in np.flatnonzero(fold != part)]
+                train, held = training.split(seen, 200_000)
+                path = Path(folder) / f"{part}.bin"
+                preset = replace(training.PRESETS["dclm"], epoch=5, lr=0.5, dim=16)  # some thousand texts, not 400,000
+                training.train([*train, *(one for one in held if one.good)], path, preset, {})
+                at = np.flatnonzero(fold == part)
+                scores[at] = training.probabilities(path, [lines[place] for place in at])
+        judged = fold < parts
+        good, scores, rows = good[judged], scores[judged], [row for row, seen in zip(rows, judged, strict=True) if seen]
+        passed = np.array([not rules.failed(found, signals.measure(text, "eng")) for text, _, _ in rows])
+        recall, precision = float(passed[good].mean()), float(good[passed].mean())
+        threshold = float(np.sort(scores[good])[::-1][max(0, round(recall * good.sum()) - 1)])
+        taken = scores >= threshold
+        quality = training.judge(scores.tolist(), good.tolist(), (0.5, threshold))
+        both = passed & (scores >= 0.5)
+        print(f"\n{name}\n{quality}")
+        print(
+            f"rules alone: precision {precision:.3f} at recall {recall:.3f}; scorer at that recall: {float(good[taken].mean()):.3f}"
+        )
+        print(f"rules and score >= .5: precision {float(good[both].mean()):.3f} recall {float(both[good].mean()):.3f}")
+
+
+PACKAGES = {"de": "gimp-help-de", "fr": "gimp-help-fr", "es": "gimp-help-es", "it": "gimp-help-it", "ru": "gimp-help-ru"}
+
+
+def scale_pages(folder: Path, count: int) -> dict[str, list[str]]:
+    """Texts of so many pages by language."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    found: dict[str, list[str]] = {language: [] for language in PACKAGES}
+    hosts = {f"www.{package}.example": language for language, package in PACKAGES.items()}
+    for path in sorted(folder.rglob("*.warc.gz")):
+        with path.open("rb") as stream:
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
+                language = hosts.get(urlsplit(record.headers["WARC-Target-URI"]).hostname or "")
+                if language is None or len(found[language]) >= count:
+                    continue
+                page = html.extract(charset.decode(record.reader.read(), record.http_charset)[0], "", "resiliparse")
+                if isinstance(page, html.Page):
+                    found[language].append(page.text)
+        if all(len(texts) >= count for texts in found.values()):
+            break
+    return found
+
+
+def trained(lines: list[list[str]]) -> arpa.Model:
+    words = [*kneser_ney.SPECIAL, *sorted({word for line in lines for word in line} - set(kneser_ney.SPECIAL))]
+    numbers = {word: number for number, word in enumerate(words)}
+    windows = kneser_ney.windows([[numbers[word] for word in line] for line in lines], 3)
+    return kneser_ney.estimate(words, *kneser_ney.distinct(windows, np.ones(len(windows), dtype=np.int64)))
+
+
+def cut(texts: list[str], words: int) -> list[list[str]]:
+    """Lines of texts, in turn, up to so many words."""
+    found: list[list[str]] = []
+    for text in texts:
+        for line in arpa.words_of(text):
+            if words <= 0:
+                return found
+            found.append(line)
+            words -= len(line)
+    return found
+
+
+def perplexity(scale: Path, pages: int) -> None:
+    reference: dict[str, list[str]] = {}
+    with gzip.open(SHARED / "data/lid/lingua.gold.jsonl.gz", "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            reference.setdefault(row.get("lang") or row.get("language"), []).append(row["text"])
+    wanted = recipe.load()
+    told = identifier(wanted.identify)
+    print(f"{'language':9s} {'kept':>6s} {'dropped':>8s} {'words':>8s}  {'kept':>9s} {'raw':>9s} {'dropped':>9s}")
+    for language, texts in scale_pages(scale, pages).items():
+        kept, dropped = [], []
+        for text, row in zip(texts, told.identify(texts), strict=True):
+            values = {**signals.measure(text, row.language), "language_score": row.language_score}
+            reasons = rules.failed(rules.rules_for(wanted.gate, row.language, row.language_script or ""), values)
+            (dropped if any(reasons) else kept).append(text)
+        draw = random.Random(language)
+        raw = draw.sample(texts, len(texts))
+        size = min(sum(len(line) for text in part for line in arpa.words_of(text)) for part in (kept, dropped, raw))
+        text = "\n".join(reference[language])
+        models = [trained(cut(part, size)) for part in (kept, raw, dropped)]
+        # Words that one of the models does not know would be cheap to it: all three are asked about words that they share.
+        common = set.intersection(*(set(model.words) for model in models))
+        lines = [[word if word in common else arpa.UNKNOWN for word in line] for line in arpa.words_of(text)]
+        values = [10 ** (-model.log10(lines).sum() / sum(len(line) + 1 for line in lines)) for model in models]
+        print(
+            f"{language:9s} {len(kept):6d} {len(dropped):8d} {size:8d}  " + " ".join(f"{value:9.1f}" for value in values),
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "contrast", "perplexity"])
+    parser.add_argument("--scale", type=Path, help="folder of the scale corpus")
+    parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="of five, so many are judged")
+    parser.add_argument("--dim", type=int, default=100, help="of the models: fastText's speed depends on it, ours does not [100]")
+    parser.add_argument("--texts", type=int, default=1024)
+    given = parser.parse_args()
+    if not (SHARED / "data").is_dir():
+        sys.exit(f"there is no shared test data in {SHARED}: set CRAWLMILL_SHARED")
+    if given.what == "perplexity":
+        perplexity(given.scale, given.pages)
+    else:
+        contrast(given.folds) if given.what == "contrast" else speed(given.dim, given.texts)
+
+
+if __name__ == "__main__":
+    main()

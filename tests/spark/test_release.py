@@ -1,0 +1,120 @@
+"""A release: survivors within a set of snapshots, a manifest that says what they are made of, written once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawlmill import export, release, rowfile
+from crawlmill.errors import UserError
+from tests.fixtures import lakes, prose
+from tests.fixtures.lakes import NEW, OLD
+
+SHARED = {f"both{n}": prose.article(n) for n in range(3)}
+PAGES = {OLD: SHARED | {"old": prose.article(5)}, NEW: SHARED | {"new": prose.article(6)}}
+
+
+@pytest.fixture(scope="module")
+def lake(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two snapshots that share pages, settled: the older copies are those that stay."""
+    root = str(tmp_path_factory.mktemp("release") / "lake")
+    for snapshot, pages in PAGES.items():
+        lakes.put_documents(root, snapshot, pages, 1)
+        lakes.ingest(spark, root, snapshot)
+    lakes.run(spark, root, "dedup")
+    return root
+
+
+def build(spark: Any, lake: str, name: str, *snapshots: str, **options: Any) -> dict[str, Any]:
+    return release.build(spark, lakes.job(lake), name, snapshots, say=lambda line: None, **options)
+
+
+def held(spark: Any, lake: str, name: str) -> dict[str, Any]:
+    rows = spark.read.format("delta").load(f"{release.folder(lake, name)}/corpus").collect()
+    return {row["url"].split("/")[2].split(".")[0] + "@" + row["snapshot"]: row for row in rows}
+
+
+def test_survivors_are_resolved_within_the_set(spark: Any, lake: str) -> None:
+    both = build(spark, lake, "both", NEW, OLD)
+    assert held(spark, lake, "both").keys() == {*(f"{page}@{OLD}" for page in PAGES[OLD]), f"new@{NEW}"}
+    alone = build(spark, lake, "new-only", NEW)
+    rows = held(spark, lake, "new-only")
+    assert rows.keys() == {f"{page}@{NEW}" for page in PAGES[NEW]}, "no text is lost to a copy outside the set"
+    assert alone["total"]["documents"] == len(PAGES[NEW]) and both["total"]["stands_for"] == 8
+    assert (
+        held(spark, lake, "both")[f"both0@{OLD}"]["minhash_cluster_size"] == 2
+        and rows[f"both0@{NEW}"]["minhash_cluster_size"] == 1
+    )
+    assert all(row["rehydration_weight"] >= 1 for row in rows.values())
+
+
+def test_a_release_is_written_once_and_the_same_again(spark: Any, lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release.release_card, "card", lambda manifest: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build(spark, lake, "twice", NEW)
+    assert release.manifest(lake, "twice") is None and "twice" not in release.names(lake), "half a release is none"
+    monkeypatch.undo()
+    first = build(spark, lake, "twice", NEW)
+    assert build(spark, lake, "twice", NEW) == first
+    digests = [row["digest"] for row in first["languages"]]
+    assert digests == [row["digest"] for row in build(spark, lake, "thrice", NEW)["languages"]]
+    with pytest.raises(UserError, match="release twice exists and holds something else"):
+        build(spark, lake, "twice", OLD)
+    card = (Path(release.folder(lake, "twice")) / "README.md").read_text()
+    assert "| eng_Latn | 4 |" in card and "minhash_cluster_size" in card
+    assert json.loads((release.folder(lake, "twice") / "manifest.json").read_text())["snapshots"] == [NEW]
+
+
+@pytest.mark.parametrize(
+    ("name", "snapshots", "said"),
+    [
+        ("../up", [NEW], "no name for a release"),
+        ("x", [], "needs snapshots"),
+        ("x", ["CC-MAIN-2026-30", NEW], "CC-MAIN-2026-30 is not ingested and deduplicated yet"),
+        ("x", ["x' OR 1=1"], "CC-MAIN"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_runs(lake: str, name: str, snapshots: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        release.prepare(None, lakes.job(lake), name, snapshots, 10)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])
+def test_an_export_is_shuffled_by_its_seed_and_whole(spark: Any, lake: str, tmp_path: Path, kind: str) -> None:
+    build(spark, lake, "out", NEW)
+
+    def written(folder: str, seed: int, shard_mb: int = 1) -> tuple[list[dict[str, Any]], list[str]]:
+        files = export.export(spark, lake, "out", tmp_path / folder, kind, shard_mb, seed)
+        return files, [row["id"] for file in files for row in rowfile.read(str(tmp_path / folder / file["file"]))]
+
+    files, ids = written("a", 1)
+    assert sorted(ids) == sorted(row["id"] for row in held(spark, lake, "out").values()) and len(files) == 1
+    assert [row["sha256"] for row in files] == [row["sha256"] for row in written("b", 1)[0]]
+    assert any(written(str(seed), seed)[1] != ids for seed in (2, 3))
+    assert json.loads((tmp_path / "a" / "index.json").read_text())["files"] == files
+    with pytest.raises(UserError, match="is not empty"):
+        written("a", 1)
+
+
+def test_tokens_are_counted_by_the_tokenizer_that_is_named(spark: Any, lake: str, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.save(str(tmp_path / "words.json"))
+    build(spark, lake, "out", NEW)
+    (file,) = export.export(spark, lake, "out", tmp_path / "t", tokenizer=tmp_path / "words.json")
+    rows = list(rowfile.read(str(tmp_path / "t" / file["file"])))
+    assert all(row["token_count"] == len(row["text"].split()) for row in rows)
+    assert file["tokens"] == sum(row["token_count"] for row in rows)
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no\.json is no tokenizer"):
+        export.check(lake, "out", tmp_path / "u", tmp_path / "no.json")
+
+
+def test_what_cannot_be_exported_is_told(lake: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no release nope"):
+        export.check(lake, "nope", tmp_path / "x")
