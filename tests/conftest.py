@@ -44,13 +44,27 @@ def shared() -> Path:
     return folder
 
 
+# A test's tables have some rows: compiling a query, and planning it again on the way, costs many times what it wins.
+# The demo, the README's commands and the tests marked `full` run with the product's own settings.
+BRISK = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.ui.explainMode": "simple",  # the text of every plan is made, shown or not
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """The one Spark session of the test run."""
+    """The one Spark session of the test run, set for small tables."""
     from crawlmill.session import build
 
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it reports closed connections after pytest has closed the stream
     session = build("crawlmill tests")
+    for name, value in BRISK.items():
+        session.conf.set(name, value)
     yield session
     session.stop()
 

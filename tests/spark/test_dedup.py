@@ -29,22 +29,6 @@ OLD, MIDDLE, _, NEW = SNAPSHOTS
 RULES = {"top": 2, "threshold": 0.7}
 
 
-@pytest.fixture
-def brisk(spark: Any) -> Iterator[None]:
-    """Some rows a step: compiling and planning again cost more than they win."""
-    settings = {
-        "spark.sql.adaptive.enabled": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.codegen.wholeStage": "false",
-    }
-    before = {name: spark.conf.get(name) for name in settings}
-    for name, value in settings.items():
-        spark.conf.set(name, value)
-    yield
-    for name, value in before.items():
-        spark.conf.set(name, value)
-
-
 def histories(spark: Any, rules: Dedup, scopes: tuple[str, ...], steps: int, partitions: int, seed: int) -> None:
     """A lake of many groups of pages, each a small history of its own, step by step on Spark."""
     rnd = random.Random(seed)
@@ -67,7 +51,7 @@ def histories(spark: Any, rules: Dedup, scopes: tuple[str, ...], steps: int, par
         check_definition(store, lake)
 
 
-def test_spark_gives_the_definition(spark: Any, brisk: None) -> None:
+def test_spark_gives_the_definition(spark: Any) -> None:
     histories(spark, Dedup(order="newest", top=2, threshold=0.7), ("deu", "eng"), 1, 3, 3)
 
 
@@ -290,7 +274,7 @@ def test_an_append_that_changes_an_older_row_is_refused(settled: Settled, monkey
         settled.settle()
 
 
-def test_a_large_lake_is_settled_by_spark(settled: Settled, brisk: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_lake_is_settled_by_spark(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "SMALL", 0)
     first, second = states(12, 1)
     for state in (first, second):

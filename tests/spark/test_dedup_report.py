@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, removals, stage, table, table_log
+from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, removals, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 from crawlmill.recipe import Sketch
-from crawlmill.text.minhash import scheme
-from tests.fixtures import lakes, prose
+from crawlmill.text.minhash import scheme, sketches
+from tests.fixtures import lake_tables, lakes, prose
 from tests.fixtures.lakes import NEW, OLD
 
 OLDER = {f"p{n}": prose.article(n) for n in range(6)} | {"copy": prose.article(1), "near": prose.edited(prose.article(2))}
@@ -24,12 +23,11 @@ BAD = ("bad", "worse")
 
 
 def commit(
-    lake: str, spark: Any, stage_name: str, snapshot: str, frames: dict[str, Any], inputs: list[dict[str, Any]]
+    lake: str, stage_name: str, snapshot: str, rows: dict[str, list[Any]], inputs: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Commit frames as a released run of a stage; returns its outputs as inputs of the next."""
+    """Put rows there as a released run of a stage; returns its outputs as inputs of the next."""
     token = fence.draw(lake, stage_name, snapshot, None, "put")
-    to = table.Commit(lake, stage_name, snapshot, None, token, {"run_id": f"put-{token}"})
-    outputs = [{"table": name, "version": to.replace(name, frame)} for name, frame in frames.items()]
+    outputs = [{"table": name, "version": lake_tables.put(lake, name, snapshot, own)} for name, own in rows.items()]
     key = hashlib.sha256(f"{stage_name} {snapshot}".encode()).hexdigest()
     ledger.append_run(
         lake, RunRow(f"put-{token}", stage_name, snapshot, key, "passed", inputs=inputs, outputs=outputs, fence=token)
@@ -37,32 +35,40 @@ def commit(
     return [{**entry, "snapshot": snapshot} for entry in outputs]
 
 
-def put(spark: Any, lake: str, snapshot: str, pages: dict[str, str], day: int) -> None:
+def put(lake: str, snapshot: str, pages: dict[str, str], day: int) -> None:
     """A snapshot as gate and sketch would leave it; pages named in BAD fail a quality rule, `p5` its language."""
     table.create_all(lake)
     made = [
         lakes.document(snapshot, n % 2, name, text) | {"date": datetime(2026, 9, day + n % 3, tzinfo=UTC)}
         for n, (name, text) in enumerate(sorted(pages.items()))
     ]
-    documents = spark.createDataFrame(made, contract.load("documents").struct()).coalesce(1)
-    read = commit(lake, spark, "extract", snapshot, {"documents": documents}, [])
+    read = commit(lake, "extract", snapshot, {"documents": made}, [])
     rule = {"signal": "s", "value": 1.0, "op": "max", "limit": 0.0}
+    broken = {**dict.fromkeys(BAD, "list_ratio"), "p5": "language_score"}
     judged = []
     for row in made:
-        failed = (
-            [{"rule": "list_ratio", **rule}]
-            if row["title"] in BAD
-            else [{"rule": "language_score", **rule}]
-            if row["title"] == "p5"
-            else []
-        )
-        judged.append((snapshot, row["shard"], row["id"], "eng", "Latn", not failed, failed, [], "0" * 64))
-    verdicts = spark.createDataFrame(judged, contract.load("verdicts").struct())
-    commit(lake, spark, "gate", snapshot, {"verdicts": verdicts}, read)
-    job = sys.modules[stage.load("sketch").transform.__module__]
-    texts = documents.selectExpr("snapshot", "shard", "id", "text", "'eng' AS language")
-    frames = job.tables(job.sketch(texts, Sketch()).localCheckpoint(), Sketch(), scheme(Sketch()))
-    commit(lake, spark, "sketch", snapshot, frames, read)
+        failed = [{"rule": broken[row["title"]], **rule}] if row["title"] in broken else []
+        judged.append({**key_of(row), "language": "eng", "language_script": "Latn", "eligible": not failed, "failed": failed})
+    commit(lake, "gate", snapshot, {"verdicts": judged}, read)
+    commit(lake, "sketch", snapshot, sketched(made), read)
+
+
+def key_of(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("snapshot", "shard", "id")}
+
+
+def sketched(documents: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows of signatures and bands, the set and the keys of a content once a shard."""
+    rows: dict[str, list[Any]] = {"signatures": [], "bands": []}
+    seen = set()
+    for row, sketch in zip(documents, sketches([row["text"] for row in documents], Sketch()), strict=True):
+        first = (row["shard"], sketch.content) not in seen
+        seen.add((row["shard"], sketch.content))
+        own = {"content": sketch.content, "scheme": scheme(Sketch()), "shingles": sketch.shingles if first else None}
+        rows["signatures"].append({**key_of(row), **own})
+        where = {"snapshot": row["snapshot"], "shard": row["shard"], "scope": "all", "content": sketch.content}
+        rows["bands"] += [{**where, "band": band, "key": key} for band, key in enumerate(sketch.keys if first else [])]
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +77,8 @@ def settled(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     lake = str(tmp_path_factory.mktemp("report") / "lake")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crawlmill.audit.audit", lambda *_: [])
-        put(spark, lake, OLD, OLDER, 1)
-        put(spark, lake, NEW, NEWER, 10)
+        put(lake, OLD, OLDER, 1)
+        put(lake, NEW, NEWER, 10)
         lakes.run(spark, lake, "dedup")
         yield lake
 

@@ -9,18 +9,11 @@ from typing import Any
 
 import pytest
 
-from crawlmill import ledger, sample_crawl, table
+from crawlmill import ledger, table
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW as S
 
 TABLES = ("documents", "rejects", "crawl_files")
-
-
-@pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("crawl")
-    sample_crawl.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +49,10 @@ def test_groups_of_shards_and_changes_of_recipe(
     assert [extract(0), extract(1)] == ["committed", "passed"]
     assert tables(spark, lake) == whole
     first = ledger.released(lake, "extract", S)
-    assert [extract(0, other), extract(1, other)][0] == "committed"
-    links = table.read(spark, lake, "links", table.version(lake, "links"))
-    ids = table.read(spark, lake, "documents", table.version(lake, "documents")).select("shard", "id")
-    assert links.count() > 100 and links.join(ids, ["shard", "id"], "left_anti").count() == 0
+    assert extract(1, other) == "committed"
+    links = table.read(spark, lake, "links", table.version(lake, "links")).collect()
+    ids = table.read(spark, lake, "documents", table.version(lake, "documents")).select("shard", "id").collect()
+    assert len(links) > 50 and {(row["shard"], row["id"]) for row in links} <= {tuple(row) for row in ids}
     # Back to the first recipe: its rows of shard 1 were overwritten, so its own earlier attempt on it no longer counts.
     assert extract(0) == "committed"
     assert extract(1) == "passed"

@@ -6,83 +6,68 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from crawlmill import defined_at, facts, ledger, page_index, recipe, table, trial, whatif, why
-from tests.fixtures import lakes, prose
-from tests.fixtures.lakes import NEW
-
-SHARDS = 6
-PAGES = {f"p{n}": prose.article(n) for n in range(8)} | {"short": "Too short.", "list": "\n".join(prose.article(9).split(". "))}
-
-
-@pytest.fixture(scope="module")
-def lake(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A snapshot that has passed the gate."""
-    root = str(tmp_path_factory.mktemp("gate") / "lake")
-    lakes.put_documents(spark, root, NEW, PAGES, SHARDS)
-    lakes.ingest(spark, root, NEW)
-    lakes.run(spark, root, "dedup")
-    lakes.run(spark, root, "publish")
-    return root
+from tests.fixtures import lakes
+from tests.fixtures.lakes import OLD
+from tests.fixtures.pages import OLDER
 
 
 def verdicts(spark: Any, lake: str) -> Any:
-    return table.read(spark, lake, "verdicts", table.version(lake, "verdicts"))
+    return table.read(spark, lake, "verdicts", table.version(lake, "verdicts"), table.partition(OLD))
 
 
-def test_a_snapshot_is_judged_and_kept_for_the_next(spark: Any, lake: str) -> None:
-    run = ledger.released(lake, "gate", NEW)
+def test_a_snapshot_is_judged_and_kept_for_the_next(spark: Any, both: str) -> None:
+    run = ledger.released(both, "gate", OLD)
     assert run and run.verdict == "passed"
-    results = {row["expectation"]: row for row in ledger.quality(lake, NEW) if row["table"] == "verdicts"}
+    results = {row["expectation"]: row for row in ledger.quality(both, OLD) if row["table"] == "verdicts"}
     assert {"rules_known", "rules_fire", "rules_spare", "keep_rate_near_baseline"} <= results.keys()
     fired = json.loads(results["rules_fire"]["observed"])
-    assert fired["gopher_short_doc"] == 0.1
+    assert fired["gopher_short_doc"] == round(1 / len(OLDER), 6)
     assert (
         "no baseline" not in results["keep_rate_near_baseline"]["observed"]
         and results["keep_rate_near_baseline"]["severity"] == "info"
     )
-    found = facts.of("verdicts", verdicts(spark, lake))
-    assert found.documents == {("eng", "Latn"): len(PAGES)}
+    found = facts.of("verdicts", verdicts(spark, both))
+    assert found.documents == {("eng", "Latn"): len(OLDER)}
     assert found.fires["gopher_short_doc"] == {("eng", "Latn"): 1}
-    assert found.eligible["eng", "Latn"] == sum(not row["failed"] for row in verdicts(spark, lake).collect())
+    assert found.eligible["eng", "Latn"] == sum(not row["failed"] for row in verdicts(spark, both).collect())
 
 
-def test_the_index_is_sorted_and_spark_and_python_agree_on_its_keys(spark: Any, lake: str) -> None:
-    rows = table.read(spark, lake, "page_index", table.version(lake, "page_index")).collect()
-    assert len(rows) == 2 * len(PAGES)
+def test_the_index_is_sorted_and_spark_and_python_agree_on_its_keys(spark: Any, both: str) -> None:
+    rows = table.read(spark, both, "page_index", table.version(both, "page_index"), table.partition(OLD)).collect()
+    assert len(rows) == 2 * len(OLDER)
     for row in rows:
         assert row["hash"] == page_index.digest(row["url"] or row["id"])
         assert row["url_host_name_reversed"] == (page_index.host(row["url"]) if row["url"] else "")
     assert {row["id"] for row in rows if row["outcome"] == "eligible"} == {
-        row["id"] for row in verdicts(spark, lake).collect() if row["eligible"]
+        row["id"] for row in verdicts(spark, both).collect() if row["eligible"]
     }
     url = "https://User@WWW.Example.ORG:80/Straße?q=1"
-    frame = spark.createDataFrame([(NEW, 0, "<x>", url)], "snapshot string, shard int, id string, url string")
+    frame = spark.createDataFrame([(OLD, 0, "<x>", url)], "snapshot string, shard int, id string, url string")
     nobody = spark.createDataFrame([], "shard int, id string, eligible boolean")
     made = {row["url"]: row for row in page_index.rows(frame, nobody, frame.limit(0)).collect()}
     assert (made[url]["url_host_name_reversed"], made[url]["hash"]) == (page_index.host(url), page_index.digest(url))
     assert made[None]["hash"] == page_index.digest("<x>")
-    capture = why.explain(lake, "https://short.example.org/", defined_at.rulebook())["captures"][0]
+    capture = why.explain(both, "https://short.example.org/", defined_at.rulebook())["captures"][0]
     assert capture["verdict"] == "failed rules" and capture["gate"]["failed"][0]["rule"] == "gopher_short_doc"
 
 
-def test_what_if_equals_a_run_of_the_changed_gate(spark: Any, lake: str, tmp_path: Path) -> None:
+def test_what_if_equals_a_run_of_the_changed_gate(spark: Any, copy: str, tmp_path: Path) -> None:
     """And after such a change publish rewrites the shards of the documents that changed side, no others."""
     before = recipe.load().gate
-    answer = whatif.compare(lake, NEW, before, trial.gate(before, "list_ratio", "0.03", ("eng",)), samples=20)
-    was = {row["id"]: row["eligible"] for row in verdicts(spark, lake).collect()}
+    answer = whatif.compare(copy, OLD, before, trial.gate(before, "list_ratio", "0.03", ("eng",)), samples=20)
+    was = {row["id"]: row["eligible"] for row in verdicts(spark, copy).collect()}
     changed = tmp_path / "changed.yaml"
     changed.write_text("extends: default\ngate: {limits: {eng: {list_ratio: 0.03}}}\n")
-    lakes.run(spark, lake, "gate", NEW, changed)
-    rows = verdicts(spark, lake).collect()
+    lakes.run(spark, copy, "gate", OLD, changed)
+    rows = verdicts(spark, copy).collect()
     now = {row["id"]: row["eligible"] for row in rows}
     assert answer.total.before == sum(was.values()) and answer.total.after == sum(now.values())
     assert {sample.id for sample in answer.samples} == {id_ for id_ in was if was[id_] != now[id_]} != set()
     reasons = {row["id"]: [reason.asDict() for reason in row["failed"]] for row in rows}
     assert all(sample.why == reasons[sample.id] for sample in answer.samples)
     assert all(sample.excerpt and sample.url for sample in answer.samples)
-    moved = {f"{NEW}/{row['shard']}" for row in rows if was[row["id"]] != now[row["id"]]}
-    lakes.run(spark, lake, "dedup", recipe_file=changed)
-    assert lakes.run(spark, lake, "publish", recipe_file=changed).digests.keys() - {"recipe"} == moved
-    assert moved == {f"{NEW}/{lakes.hash_shard('list', SHARDS)}"}
+    moved = {f"{OLD}/{row['shard']}" for row in rows if was[row["id"]] != now[row["id"]]}
+    lakes.run(spark, copy, "dedup", recipe_file=changed)
+    assert lakes.run(spark, copy, "publish", recipe_file=changed).digests.keys() - {"recipe"} == moved
+    assert moved == {f"{OLD}/{lakes.hash_shard('list', 2)}"}

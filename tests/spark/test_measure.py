@@ -24,7 +24,7 @@ def test_lines_and_lists_on_request(spark: Any, lake: str, tmp_path: Path) -> No
     recipe = tmp_path / "recipe.yaml"
     listed = f"{{path: {domains}, sha256: {hashlib.sha256(domains.read_bytes()).hexdigest()}}}"
     recipe.write_text(f"extends: default\nmeasure: {{lines: true, bad_domains: {listed}}}\n")
-    put_documents(spark, lake, NEW, PAGES)
+    put_documents(lake, NEW, PAGES)
     for stage in ("identify", "rewrite", "measure"):
         run(spark, lake, stage, NEW, recipe)
     rows = {
@@ -47,7 +47,7 @@ def test_scores_in_signals_gate_and_quality(spark: Any, lake: str, tmp_path: Pat
         "    edu: {kind: external, version: '7', scorer: teacher}\n    bucket: {kind: buckets, path: cuts.json, of: [edu, water]}\n"
         "gate: {rules: {'*': null, edu: {signal: score.edu, op: min, limit: 2.5}}}\n"
     )
-    put_documents(spark, lake, NEW, PAGES)
+    put_documents(lake, NEW, PAGES)
     given = [
         {"id": record_id(f"{NEW}/{name}"), "scorer": "teacher", "version": "7", "value": n}
         for name, n in (("river", 2), ("thai", 3))

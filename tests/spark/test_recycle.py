@@ -51,7 +51,7 @@ def test_dropped_pages_are_rewritten_once_and_go_the_way_of_any_document(
 ) -> None:
     file = tmp_path / "recycle.yaml"
     file.write_text(RECIPE)
-    lakes.put_documents(spark, lake, NEW, PAGES)
+    lakes.put_documents(lake, NEW, PAGES)
     unjudged(monkeypatch)
     lakes.ingest(spark, lake, NEW, file)
     with running(reply=reply) as at:

@@ -22,7 +22,7 @@ def lake(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two snapshots that share pages, settled: the older copies are those that stay."""
     root = str(tmp_path_factory.mktemp("release") / "lake")
     for snapshot, pages in PAGES.items():
-        lakes.put_documents(spark, root, snapshot, pages, 1)
+        lakes.put_documents(root, snapshot, pages, 1)
         lakes.ingest(spark, root, snapshot)
     lakes.run(spark, root, "dedup")
     return root

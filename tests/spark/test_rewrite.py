@@ -45,7 +45,7 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_a_model_answers_once_and_its_answers_give_the_same_rows(
     spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lakes.put_documents(spark, lake, NEW, PAGES)
+    lakes.put_documents(lake, NEW, PAGES)
     lakes.run(spark, lake, "identify", NEW, recipe_file)
     with running(reply=reply) as at:
         monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", at.url)
@@ -89,7 +89,7 @@ def check_rows(spark: Any, lake: str) -> None:
 def test_an_endpoint_that_is_down_releases_nothing(
     spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lakes.put_documents(spark, lake, NEW, {"p1": PAGES["p1"]})
+    lakes.put_documents(lake, NEW, {"p1": PAGES["p1"]})
     lakes.run(spark, lake, "identify", NEW, recipe_file)
     monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("CRAWLMILL_LLM_PATIENCE", "0.2")
