@@ -42,6 +42,9 @@ class Given:
     pins: dict[tuple[str, str], int] = field(default_factory=dict)
     job: Any = field(default_factory=lambda: SimpleNamespace(lake="", snapshot=OLD, shards=None))
 
+    def has(self, name: str) -> bool:
+        return (name, OLD) in self.pins
+
     def read(self, name: str, *columns: str) -> Any:
         return self.frames[name].select(*columns) if columns else self.frames[name]
 
@@ -82,7 +85,8 @@ def made(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
         "0.9D AS language_score",
         "1.0D AS script_share",
     )
-    frames: dict[str, Any] = {"documents": pages, "languages": told}
+    nothing = spark.createDataFrame([], contract.load("rejects").struct())
+    frames: dict[str, Any] = {"documents": pages, "languages": told, "rejects": nothing}
     given = Given(options, frames)
     for name in ("rewrite", "measure"):
         frames |= {table_: frame.localCheckpoint() for table_, frame in job(name).transform(given).items()}
