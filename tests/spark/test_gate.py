@@ -49,7 +49,8 @@ def test_the_index_is_sorted_and_spark_and_python_agree_on_its_keys(spark: Any, 
     assert (made[url]["url_host_name_reversed"], made[url]["hash"]) == (page_index.host(url), page_index.digest(url))
     assert made[None]["hash"] == page_index.digest("<x>")
     capture = why.explain(both, "https://short.example.org/", defined_at.rulebook())["captures"][0]
-    assert capture["verdict"] == "failed rules" and capture["gate"]["failed"][0]["rule"] == "gopher_short_doc"
+    assert capture["verdict"] == "failed rules"
+    assert "gopher_short_doc" in {reason["rule"] for reason in capture["gate"]["failed"]}
 
 
 def test_what_if_equals_a_run_of_the_changed_gate(spark: Any, copy: str, tmp_path: Path) -> None:
