@@ -13,23 +13,18 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, ledger, mix, pins, reconcile, table, table_log
+from crawlmill import ledger, mix, pins, reconcile, table, table_log
 from crawlmill.command import main
+from crawlmill.corpus_rows import SOURCES, corpus_rows
 from crawlmill.dedup import feed
 from crawlmill.errors import CriticalFailure
-from crawlmill.final_text import KEYS, final_text
+from crawlmill.final_text import KEYS
 from crawlmill.ledger import RunRow
 from crawlmill.recipe import canonical_hash
 from crawlmill.snapshot import MAX_SHARDS
 from crawlmill.stage import Context, Outputs, Stage
 
-FROM_DOCUMENTS = ("shard", "id", "url", "date", "file_path", "title", "parent_id")
-FROM_LANGUAGES = ("shard", "id", "language", "language_script", "language_score")
-
-
-SOURCES = ("documents", "rewrites", "languages")
 SETTINGS = "recipe"  # among the digests: the hash of what decides the rows beside the pinned tables
-PROVENANCE = contract.load("corpus").struct()["provenance"].dataType
 Parts = dict[str, list[int]]  # shards by snapshot
 
 
@@ -154,26 +149,7 @@ def rows(context: Context, snapshot: str, shards: list[int]) -> DataFrame:
         return table.read(context.spark, context.job.lake, name, context.pins[name, snapshot], where)
 
     keep = survivors(context).where(where).select(*KEYS)
-    documents, rewrites = read("documents"), read("rewrites")
-    kept = documents.select(*FROM_DOCUMENTS).join(F.broadcast(keep), KEYS, "left_semi")
-    narrow = kept.join(F.broadcast(read("languages").select(*FROM_LANGUAGES)), KEYS)
-    changed = rewrites.select(*KEYS, F.lit(True).alias("rewritten"))
-    narrow = narrow.join(F.broadcast(changed), KEYS, "left").fillna(False, ["rewritten"])
-    steps = provenance(read("rewrite_steps")) if max(shards) >= MAX_SHARDS else None
-    narrow = (
-        narrow.withColumn("provenance", F.lit(None).cast(PROVENANCE))
-        if steps is None
-        else narrow.join(F.broadcast(steps), KEYS, "left")
-    )
-    return final_text(documents, rewrites).join(F.broadcast(narrow), KEYS, "inner").select(*contract.load("corpus").columns)
-
-
-def provenance(steps: DataFrame) -> DataFrame:
-    """(shard, id, provenance) of derived documents: the steps that made and changed them, in order."""
-    made = F.struct("position", "hook", "version", "model", "requests", "prompt_tokens", "completion_tokens", "cost")
-    own = steps.where(f"shard >= {MAX_SHARDS} AND outcome = 'changed'")
-    listed = own.groupBy(*KEYS).agg(F.sort_array(F.collect_list(made)).alias("steps"))
-    return listed.select(*KEYS, F.transform("steps", lambda step: step.dropFields("position")).alias("provenance"))
+    return corpus_rows(read, keep, derived=max(shards) >= MAX_SHARDS)
 
 
 def commit(context: Context, commit: table.Commit, outputs: Outputs) -> dict[str, int]:

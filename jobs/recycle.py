@@ -101,12 +101,12 @@ def reserved() -> Any:
 
 def through(context: Context, documents: DataFrame) -> dict[str, DataFrame]:
     """All tables of derived documents: the transforms of identify to gate on them. Hooks that ask a model do not run on what a model wrote."""
-    inner = replace(
-        context, job=replace(context.job, recipe=plain(context.recipe)), pins={}, given={"documents": documents}, digests={}
-    )
+    nothing = context.spark.createDataFrame([], contract.load("rejects").struct())
+    given = {"documents": documents, "rejects": nothing}
+    inner = replace(context, job=replace(context.job, recipe=plain(context.recipe)), pins={}, given=given, digests={})
     for name in THROUGH:
         inner.given |= stage.load(name).transform(inner)
-    return inner.given
+    return {name: rows for name, rows in inner.given.items() if name in STAGE.borrows}
 
 
 def plain(recipe: Recipe) -> Recipe:

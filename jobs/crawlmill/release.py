@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, pins, release_card, snapshot, table
+from crawlmill import cluster_stats, dedup_report, fence, ledger, pins, release_card, snapshot, table
+from crawlmill.corpus_rows import corpus_rows
 from crawlmill.dedup.resolve import resolve
 from crawlmill.errors import CriticalFailure, UserError
-from crawlmill.final_text import KEYS, final_text
+from crawlmill.final_text import KEYS
 from crawlmill.recipe import canonical_hash
 from crawlmill.rehydrate import weight_of
 from crawlmill.stage import Context, Job
@@ -96,7 +97,7 @@ def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], mo
         draft = target / "manifest.draft"
         draft.write_text(json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
         draft.replace(target / "manifest.json")
-    return entry
+    return manifest(job.lake, name) or entry
 
 
 def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence[str], most: int) -> tuple[Context, str]:
@@ -165,17 +166,10 @@ def rows(seen: Context, name: str, kept: DataFrame, weights: dict[str, dict[int,
     def read(of: str) -> DataFrame:
         return table.read(seen.spark, seen.job.lake, of, seen.pins[of, name], table.partition(name))
 
-    documents, rewrites = read("documents"), read("rewrites")
-    narrow = kept.select(*KEYS, *STANDS_FOR).join(
-        read("languages").select(*KEYS, "language", "language_script", "language_score"), KEYS
-    )
-    changed = rewrites.select(*KEYS, F.lit(True).alias("rewritten"))
-    narrow = narrow.join(changed, KEYS, "left").fillna(False, ["rewritten"])
     weight = F.udf(lambda language, size: weight_of(size, weights[language]) if language in weights else 1, "int")
-    narrow = narrow.withColumn("rehydration_weight", weight("language", "minhash_cluster_size"))
-    of_documents = documents.select(*KEYS, "url", "date", "file_path", "title").join(F.broadcast(narrow), KEYS)
-    columns = (*contract.load("corpus").columns, *STANDS_FOR, "rehydration_weight")
-    return final_text(documents, rewrites).join(F.broadcast(of_documents), KEYS).select(*columns)
+    told = kept.select(*KEYS, *STANDS_FOR).join(read("languages").select(*KEYS, "language"), KEYS)
+    weighed = told.withColumn("rehydration_weight", weight("language", "minhash_cluster_size"))
+    return corpus_rows(read, weighed, (*STANDS_FOR, "rehydration_weight"))
 
 
 def _manifest(seen: Context, name: str, key: str, written: dict[str, Any]) -> dict[str, Any]:

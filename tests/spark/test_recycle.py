@@ -46,6 +46,7 @@ def everything(spark: Any, lake: str) -> dict[str, list[str]]:
     return {name: lakes.contents(spark, lake, name) for name in DERIVED}
 
 
+@pytest.mark.full
 def test_dropped_pages_are_rewritten_once_and_go_the_way_of_any_document(
     spark: Any, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
