@@ -26,7 +26,9 @@ def transform(context: Context) -> dict[str, DataFrame]:
     narrow = context.read("languages", *KEYS, "language_script", *sorted(wanted & rules.ANNOTATIONS.keys()))
     own = sorted(wanted - rules.ANNOTATIONS.keys() - overlap.ANNOTATIONS.keys())
     scored = [
-        F.col("scores").getItem(name.removeprefix(rules.SCORE)).alias(name) if name.startswith(rules.SCORE) else F.col(name)
+        F.col("scores").getItem(name.removeprefix(rules.SCORE)).alias(undotted(name))
+        if name.startswith(rules.SCORE)
+        else F.col(name)
         for name in own
     ]
     signals = context.read("signals").select("snapshot", *KEYS, "language", *scored)
@@ -38,14 +40,21 @@ def transform(context: Context) -> dict[str, DataFrame]:
             f"the recipe has a rule on {overlaps[0]}, and measure of {context.job.snapshot} looked for no reference set: run measure again"
         )
 
+    dotted = {undotted(name): name for name in own}
+
     def gate(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         judge = rules.judge(options)
-        return (judge(batch) for batch in batches)
+        return (judge(batch.rename_columns([dotted.get(name, name) for name in batch.schema.names])) for batch in batches)
 
     verdicts = annotations.mapInArrow(gate, contract.load("verdicts").struct())
     judged = follow_proposals(verdicts, context.read("rewrite_steps")).persist()
     documents, rejects = (context.read(name, "snapshot", *KEYS, "url") for name in ("documents", "rejects"))
     return {"verdicts": judged, "page_index": page_index.rows(documents, judged, rejects)}
+
+
+def undotted(name: str) -> str:
+    """A signal's name as a column of a frame: Spark takes what follows a dot for a field."""
+    return name.replace(".", ":")
 
 
 def with_overlaps(annotations: DataFrame, contamination: DataFrame) -> DataFrame:

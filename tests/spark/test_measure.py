@@ -57,7 +57,7 @@ def test_scores_in_signals_gate_and_quality(spark: Any, lake: str, tmp_path: Pat
         run(spark, lake, stage, NEW, tmp_path / "own.yaml")
     rows = {row["id"]: row for row in table.read(spark, lake, "signals", table.version(lake, "signals")).collect()}
     told = {name: rows[record_id(f"{NEW}/{name}")]["scores"] for name in PAGES}
-    assert told["river"] == {"water": 2 / 20, "edu": 2.0, "bucket": 2.0}
+    assert told["river"] == {"water": 2 / 19, "edu": 2.0, "bucket": 2.0}
     assert told["thai"] == {"water": None, "edu": 3.0, "bucket": 3.0}
     assert told["chinese"] == {"water": None, "edu": None, "bucket": None}
     verdicts = table.read(spark, lake, "verdicts", table.version(lake, "verdicts")).collect()
