@@ -67,7 +67,9 @@ def test_task_groups_tables_and_jobs_bear_the_stages_names() -> None:
     from crawlmill import pins, stage
 
     assert tuple(TABLES) == stage.NAMES
-    assert {table: name for name, tables in TABLES.items() for table in tables} == pins.WRITTEN_BY
+    assert {table: name for name, tables in TABLES.items() for table in tables} == {
+        table: by for table, by in pins.WRITTEN_BY.items() if by in stage.NAMES
+    }
     assert all((ROOT / "jobs" / f"{name}.py").is_file() for name in TABLES)
 
 

@@ -27,7 +27,11 @@ SNAPSHOT = "{{ partition_key or params.snapshot }}"
 PUBLISHED = "every-snapshot"  # the one partition key of runs across snapshots
 
 # What each stage writes, and so announces.
-TABLES = {stage: tuple(table for table, by in WRITTEN_BY.items() if by == stage) for stage in dict.fromkeys(WRITTEN_BY.values())}
+TABLES = {
+    stage: tuple(table for table, by in WRITTEN_BY.items() if by == stage)
+    for stage in dict.fromkeys(WRITTEN_BY.values())
+    if stage != "load-scores"  # a verb of the shell
+}
 
 DEFAULTS: dict[str, Any] = {
     "owner": "crawlmill",
