@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crawlmill import rowfile
+from crawlmill import fasttext_training, rowfile
 from crawlmill.errors import UserError
 from crawlmill.text.language_labels import is_label
 from crawlmill.text.language_model import PREPARATIONS, file_hash
 
 HELD_OUT = 10  # one text of so many
-LEAST_BYTES = 64 << 20
-"""Least size of the matrix of n-grams: fastText 0.9.3 fills a tenth of it when it trains on one thread and leaves the rest as the memory was. Above
-the allocator's threshold (32 MB in glibc) memory comes zeroed; below it the same data give other models, or none ("Encountered NaN")."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +88,12 @@ def split(rows: Iterable[tuple[str, str]], options: Options) -> tuple[list[tuple
 
 def train(texts: list[tuple[str, str]], out: Path, options: Options, quantize: bool = False) -> None:
     """Train on (text, label) and write the model; `quantize` makes it some forty times smaller."""
-    import fasttext
-
     if len({label for _, label in texts}) < 2:
         raise UserError("there are texts of fewer than two languages: give labelled texts of at least two")
-    if options.bucket * options.dim * 4 < LEAST_BYTES:
-        raise UserError(
-            f"--bucket {options.bucket} is too small to train reproducibly: give at least {LEAST_BYTES // (4 * options.dim)}, and --quantize"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        lines = Path(folder) / "train.txt"
-        lines.write_text("".join(f"__label__{label} {line}\n" for line, label in texts), encoding="utf-8")
-        model: Any = fasttext.train_supervised(
-            str(lines), dim=options.dim, epoch=options.epoch, lr=options.lr, minn=options.minn, maxn=options.maxn,
-            bucket=options.bucket, loss="softmax", thread=1, verbose=0, seed=1,
-        )  # fmt: skip
-        if quantize:
-            model.quantize(input=str(lines), retrain=False, thread=1)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(out.name + ".part")
-    model.save_model(str(draft))
-    draft.replace(out)
+    fasttext_training.train(
+        texts, out, options.bucket, options.dim, quantize,
+        epoch=options.epoch, lr=options.lr, minn=options.minn, maxn=options.maxn, loss="softmax",
+    )  # fmt: skip
 
 
 def report(out: Path, held_out: list[tuple[str, str]]) -> str:

@@ -1,7 +1,7 @@
 """Trains fastText classifiers of good against other texts, and says how good they are on hosts that they have not seen.
 
 Presets are those of published pipelines: `dclm` (Li et al. 2024: word bigrams, rate .1, 5 epochs), `preselect` (Shum et al. 2025: 3 epochs),
-`mathcoder2` (Lu et al. 2024: rate .5, dimension 50, one-vs-all; its 200,000 buckets are doubled here, see LEAST_BYTES). One thread, and texts in
+`mathcoder2` (Lu et al. 2024: rate .5, dimension 50, one-vs-all; its 200,000 buckets are doubled here, see `fasttext_training`). One thread, and texts in
 the order of their hashes, so the same data give the same file.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from crawlmill import rowfile
+from crawlmill import fasttext_training, rowfile
 from crawlmill.errors import UserError
 from crawlmill.text import fasttext_lines, scorer_file
 
 HELD_OUT = 10  # one host of so many
-LEAST_BYTES = 64 << 20
-"""Least size of the matrix: fastText 0.9.3 leaves a smaller one as the memory was, and the same data would give other models (see train_langid)."""
 GOOD, OTHER = "__label__hq", "__label__cc"  # DCLM's labels
 LEAST = 20  # texts of each kind to train on
 
@@ -116,26 +113,11 @@ def split(given: Iterable[Example], per_label: int = 200_000) -> tuple[list[Exam
 
 def train(texts: Sequence[Example], out: Path, preset: Preset, card: Mapping[str, Any], quantize: bool = False) -> str:
     """Train, write the model and its card beside it; returns the model's sha256."""
-    import fasttext
-
-    if preset.bucket * preset.dim * 4 < LEAST_BYTES:
-        raise UserError(
-            f"{preset.bucket} buckets are too few to train reproducibly: give at least {LEAST_BYTES // (4 * preset.dim)}"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        lines = Path(folder) / "train.txt"
-        with lines.open("w", encoding="utf-8") as file:
-            file.writelines(f"{GOOD if one.good else OTHER} {one.line}\n" for one in texts)
-        model: Any = fasttext.train_supervised(
-            str(lines), dim=preset.dim, epoch=preset.epoch, lr=preset.lr, wordNgrams=preset.ngrams, bucket=preset.bucket,
-            loss=preset.loss, minn=0, maxn=0, thread=1, verbose=0, seed=1,
-        )  # fmt: skip
-        if quantize:
-            model.quantize(input=str(lines), retrain=False, thread=1)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(out.name + ".part")
-    model.save_model(str(draft))
-    draft.replace(out)
+    labelled = ((one.line, (GOOD if one.good else OTHER).removeprefix("__label__")) for one in texts)
+    fasttext_training.train(
+        labelled, out, preset.bucket, preset.dim, quantize,
+        epoch=preset.epoch, lr=preset.lr, wordNgrams=preset.ngrams, loss=preset.loss, minn=0, maxn=0,
+    )  # fmt: skip
     found = scorer_file.sha256(out)
     written = json.dumps({**card, "label": GOOD, "sha256": found}, indent=1, sort_keys=True) + "\n"
     scorer_file.card_path(out).write_text(written, encoding="utf-8")
