@@ -147,7 +147,7 @@ def test_training_reads_tables_and_refuses_what_is_no_label(tmp_path: Path) -> N
         list(train_langid.rows_of([str(tmp_path / "rows.jsonl")], "text", "label"))
     with pytest.raises(UserError, match="has no columns 'text' and 'lang'"):
         list(train_langid.rows_of([str(tmp_path / "rows.jsonl")], "text", "lang"))
-    with pytest.raises(UserError, match="--bucket 5000 is too small"):
+    with pytest.raises(UserError, match="5000 buckets are too few"):
         train_langid.train([("a", "deu"), ("b", "eng")], tmp_path / "small.bin", train_langid.Options(bucket=5000))
     with pytest.raises(UserError, match="fewer than two languages"):
         train_langid.train([("a", "deu")], tmp_path / "one.bin", train_langid.Options())
