@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from crawlmill.session import INTERPRETED
+
 # A busy machine is no failure: no deadline on an example, no complaint about slow generation.
 settings.register_profile("crawlmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("crawlmill")
@@ -44,16 +46,8 @@ def shared() -> Path:
     return folder
 
 
-# A test's tables have some rows: compiling a query, and planning it again on the way, costs many times what it wins.
-# The demo, the README's commands and the tests marked `full` run with the product's own settings.
-BRISK = {
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.sql.ui.explainMode": "simple",  # the text of every plan is made, shown or not
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
+# A test's tables have some rows: besides what stages set for small inputs, fewer tasks a shuffle and a log.
+BRISK = {**INTERPRETED, "spark.sql.shuffle.partitions": "2", "spark.databricks.delta.snapshotPartitions": "1"}
 
 
 @pytest.fixture(scope="session")

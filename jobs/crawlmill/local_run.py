@@ -101,6 +101,9 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
                 progress.advance(bar)
                 if row.message:
                     progress.console.print(f"{name}: {row.verdict}: {row.message}", highlight=False)
+        except KeyboardInterrupt:
+            spark.sparkContext.setLogLevel("OFF")  # what the cancelled jobs would say is no news
+            raise
         finally:
             spark.stop()
     return rows

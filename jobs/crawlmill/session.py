@@ -38,6 +38,21 @@ START_FAST = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize
 ARGUMENTS = "driver.args"  # in the folder of spark-defaults.conf: the driver JVM's class path and class archive
 
 
+SMALL = 32 << 20  # bytes of a stage's input up to which generating and compiling code for its queries costs more than it wins
+COMPILED = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+    "spark.sql.ui.explainMode": "formatted",
+}
+INTERPRETED = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.ui.explainMode": "simple",  # the text of every plan is made, shown or not
+}
+
+
 def settings(directory: Path) -> dict[str, str]:
     """Spark's settings for one machine; a cluster has master, memory, partitions and Delta's jars in its own spark-defaults.conf.
 
@@ -123,6 +138,17 @@ def _write(path: Path, content: str) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     draft.write_text(content)
     draft.replace(path)
+
+
+def suit(spark: SparkSession, size: int) -> None:
+    """Have the session's queries interpreted where a stage's input is small, compiled where it is not. Rows are the same.
+
+    Args:
+        spark: the session; what it was set to before does not count.
+        size: bytes of the input's data files.
+    """
+    for name, value in (INTERPRETED if size <= SMALL else COMPILED).items():
+        spark.conf.set(name, value)
 
 
 def build(app: str) -> SparkSession:

@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, ledger, pins, table
+from crawlmill import answers, contract, failpoint, fence, ledger, pins, session, table, table_log
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -229,9 +229,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
     token = fence.draw(job.lake, stage.name, job.snapshot, job.shards, job.run_id, known)
     failpoint.hit(f"{stage.name}:started")
     if spark is None:
-        from crawlmill.session import build
-
-        spark = build(f"crawlmill {stage.name} {job.snapshot}")
+        spark = session.build(f"crawlmill {stage.name} {job.snapshot}")
+    session.suit(spark, _input_size(stage, job))
     row = RunRow(
         run_id=job.run_id,
         stage=stage.name,
@@ -253,6 +252,11 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
     from crawlmill import seal
 
     return seal.settle(stage, context, row, say)
+
+
+def _input_size(stage: Stage, job: Job) -> int:
+    """Bytes of the documents that a job works on; none for extract, whose work is outside of Spark's queries."""
+    return 0 if stage.name == "extract" else table_log.size(job.lake, "documents", job.snapshot if stage.per_snapshot else None)
 
 
 def _write(stage: Stage, context: Context, row: RunRow) -> None:

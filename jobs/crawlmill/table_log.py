@@ -33,11 +33,15 @@ def noted(lake: str, table: str) -> dict[str, Any] | None:
     return None
 
 
-def size(lake: str, table: str) -> int:
-    """Bytes of the data files of a table's newest version."""
+def size(lake: str, table: str, snapshot: str | None = None) -> int:
+    """Bytes of the data files of a table's newest version, or of a snapshot's partition of it."""
     from deltalake import DeltaTable
 
-    return sum(DeltaTable(f"{lake}/{table}").get_add_actions(flatten=True)["size_bytes"].to_pylist())
+    files = DeltaTable(f"{lake}/{table}").get_add_actions(flatten=True)
+    sizes = files["size_bytes"].to_pylist()
+    if snapshot is None:
+        return sum(sizes)
+    return sum(size for size, of in zip(sizes, files["partition.snapshot"].to_pylist(), strict=True) if of == snapshot)
 
 
 def empty(lake: str, table: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill.session import settings
+from crawlmill.session import COMPILED, settings
 from tests.conftest import BRISK
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
@@ -43,7 +43,7 @@ def settings_of_the_product(request: pytest.FixtureRequest) -> Iterator[None]:
     conf = request.getfixturevalue("spark").conf
     for name in BRISK:
         conf.unset(name)
-    for name, value in settings().items():
+    for name, value in {**settings(Path()), **COMPILED}.items():
         if name in BRISK:
             conf.set(name, value)
     yield
