@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -119,28 +118,15 @@ def history(name: str, n: int, as_json: bool, lake: str | None) -> None:
     \b
     Example: crawlmill history corpus -n 5
     """
-    from deltalake import DeltaTable
-
-    from crawlmill import contract, table
+    from crawlmill import contract, table, table_log
     from crawlmill.recipe_file import suggestion
 
     root = layout.lake_root(lake)
     if name not in contract.all_tables():
         raise UserError(f"there is no table {name!r}{suggestion(name, contract.all_tables())}")
     table.require(root, name)
-    rows = [_version(entry) for entry in DeltaTable(table.path(root, name)).history(n)]
+    rows = table_log.versions(root, name, n)
     click.echo(json.dumps(rows, indent=1) if as_json else as_table(rows))
-
-
-def _version(entry: dict[str, Any]) -> dict[str, Any]:
-    who = json.loads(entry.get("userMetadata") or "{}")
-    metrics = entry.get("operationMetrics") or {}
-    return {
-        "version": entry["version"], "time": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        "operation": entry.get("operation", ""), "stage": who.get("stage", ""), "snapshot": who.get("snapshot", ""),
-        "rows": str(metrics.get("numOutputRows", metrics.get("num_added_rows", ""))),
-        "files": str(metrics.get("numFiles", metrics.get("num_added_files", ""))), "run": who.get("run_id", ""),
-    }  # fmt: skip
 
 
 @click.command()

@@ -37,7 +37,7 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"n": "{:,.0f}".format, "pct": _percent, "shown": printable, "signed": _signed}
+    environment.filters |= FILTERS
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     inline = {name: found.get(name) for name in FOR_SCRIPT} | {"rules": {rule["name"]: rule["op"] for rule in found["rules"]}}
     own = {name: Markup(text) for name, text in (("style", style), ("script", script), ("data", island(inline)))}  # noqa: S704
@@ -61,3 +61,7 @@ def _percent(share: float) -> str:
 
 def _signed(change: float | None) -> str:
     return "" if change is None else f"{change:+.1f}"
+
+
+FILTERS = {"n": "{:,.0f}".format, "pct": _percent, "shown": printable, "signed": _signed}
+"""What templates write numbers and texts of pages with."""
