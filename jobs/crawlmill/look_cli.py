@@ -74,18 +74,17 @@ def reason(why: dict[str, Any]) -> str:
 @JSON
 @LAKE
 def diff(a: str, b: str, n: int, as_json: bool, lake: str | None) -> None:
-    """What came, went and changed between two snapshots (pages by URL) or two versions of the corpus (numbers), by language and rule.
+    """What came, went and changed, by language and rule: of two snapshots (pages by URL), or of versions of the corpus (numbers) and releases (names).
 
     \b
     Example: crawlmill diff CC-MAIN-2026-38 CC-MAIN-2026-43
     Example: crawlmill diff 3 5
+    Example: crawlmill diff web-2026.09 web-2026.10
     """
     from crawlmill import differing, table
 
     root = layout.lake_root(lake)
     table.require(root, "runs")
-    if a.isdigit() != b.isdigit():
-        raise UserError(f"{a} and {b} are of two kinds: give two snapshots, or two version numbers of the corpus")
     found = differing.compare(root, a, b, n)
     if as_json:
         click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))

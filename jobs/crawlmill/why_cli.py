@@ -95,6 +95,11 @@ def facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _cluster(capture["cluster"])
     if capture["corpus"]:
         yield "corpus", _corpus(capture["corpus"])
+    for one in capture["releases"]:
+        yield (
+            "release",
+            f"{one['name']} of {one['created_at'][:10]}: stands for {one['stands_for']} documents, rehydration weight {one['weight']}",
+        )
 
 
 def _rejected(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
