@@ -1,7 +1,7 @@
 """What differs between two snapshots, or two versions of the corpus or releases: what came, what went, what changed. Read without Spark.
 
-Pages of two snapshots are the same by URL, documents of two versions of the corpus or of two releases by (snapshot, id). A URL or id is held as 16 bytes of its hash,
-so a hundred million pages need some gigabytes: compare fewer snapshots' worth on a small machine.
+Pages of two snapshots are the same by URL, documents of two versions of the corpus or of two releases by (snapshot, id). A URL or id is held as
+16 bytes of its hash, so a hundred million pages need some gigabytes: compare fewer snapshots' worth on a small machine.
 """
 
 from __future__ import annotations

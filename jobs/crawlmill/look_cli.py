@@ -131,18 +131,25 @@ def history(name: str, n: int, as_json: bool, lake: str | None) -> None:
 @click.command()
 @click.argument("snapshot", required=False)
 @click.option("--out", "-o", metavar="FILE", help="Where to write it [SNAPSHOT.html in this folder].")
+@click.option(
+    "--core-hour-price", "price", type=float, help="Price of a core for an hour: the runs' cost [CRAWLMILL_CORE_HOUR_PRICE]."
+)
+@click.option("--cores", type=float, help="Cores that a stage's job had [CRAWLMILL_CORES, else 2].")
 @LAKE
 @RECIPE
-def report(snapshot: str | None, out: str | None, lake: str | None, recipe_file: str | None) -> None:
+def report(
+    snapshot: str | None, out: str | None, price: float | None, cores: float | None, lake: str | None, recipe_file: str | None
+) -> None:  # fmt: skip
     """A snapshot's report: one HTML file with funnel, languages, limits to drag, duplicates, samples, expectations and runs.
 
     \b
-    Example: crawlmill report CC-MAIN-2026-43 --out report.html
+    Example: crawlmill report CC-MAIN-2026-43 --out report.html --core-hour-price 0.04 --cores 64
     """
     from pathlib import Path
 
     from crawlmill import defined_at, table
     from crawlmill import report as reports
+    from crawlmill.report import cost
     from crawlmill.whatif_cli import newest
 
     root = layout.lake_root(lake)
@@ -150,7 +157,7 @@ def report(snapshot: str | None, out: str | None, lake: str | None, recipe_file:
     name = newest(root, snapshot)
     path = Path(out or f"{name}.html")
     try:
-        size = reports.write(root, name, defined_at.rulebook(recipe_file), path)
+        size = reports.write(root, name, defined_at.rulebook(recipe_file), path, cost.rates(cores, price))
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): give another --out") from None
     click.echo(f"{path}: {size / 1e6:.2f} MB")

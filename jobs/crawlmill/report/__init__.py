@@ -10,20 +10,23 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawlmill.defined_at import Rulebook
 from crawlmill.text_table import printable
+
+if TYPE_CHECKING:
+    from crawlmill.report import cost
 
 FOLDER = Path(__file__).parent
 FOR_SCRIPT = ("sliders", "sizes")
 
 
-def write(lake: str, snapshot: str, book: Rulebook, out: Path) -> int:
+def write(lake: str, snapshot: str, book: Rulebook, out: Path, rates: cost.Rates | None = None) -> int:
     """Write a snapshot's report; returns its bytes. Raises UserError where the snapshot has not passed the gate."""
     from crawlmill.report import data
 
-    page = render(data.gather(lake, snapshot, book)).encode("utf-8", "replace")
+    page = render(data.gather(lake, snapshot, book, rates)).encode("utf-8", "replace")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(page)
     return len(page)
