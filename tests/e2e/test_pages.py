@@ -58,7 +58,7 @@ def opened(browser: Any, address: str, width: int = 1280, scheme: str = "light",
 def test_pages_open_quietly_and_everybody_can_use_them(browser: Any, address: str, name: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: the extra `dev` has it")
     page, wrong = opened(browser, address + PAGES[name], width, scheme)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })") if name != "workbench" else None
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     found = axe.Axe().run(page).response["violations"]
     assert [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -39,7 +39,7 @@ def build(access: Access) -> FastAPI:
         answer: Response = await call_next(request)
         answer.headers.setdefault("Content-Security-Policy", POLICY)
         answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Referrer-Policy"] = "same-origin"  # with no-referrer, browsers would send a form's origin as null
         answer.headers["Cache-Control"] = "private, no-store"
         return answer
 
