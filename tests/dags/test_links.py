@@ -34,7 +34,7 @@ def test_the_job_s_own_words_make_the_link_to_its_spark_ui(monkeypatch: pytest.M
     said = ["26/11/21 WARN\n", "Spark application app-7 http://driver:4040\n", "Spark application app-8\n", "gate: passed\n"]
     assert list(task._watched(said)) == said
     assert task.application_id == "app-7" and pushed == {links.SPARK_KEY: "http://driver:4040"}
-    assert links.SPARK_KEY == links.SparkUI().xcom_key
+    assert links.SparkUI().xcom_key == links.SPARK_KEY
     assert links.SparkUI().get_link(task, ti_key=KEY) == "", "nobody has named a history server"  # type: ignore[arg-type]
     monkeypatch.setenv(links.SPARK_HISTORY, "http://history:18080/")
     assert links.SparkUI().get_link(task, ti_key=KEY) == "http://history:18080/history/app-7/"  # type: ignore[arg-type]
