@@ -18,11 +18,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.fixtures import seen
+from tests.fixtures.lakes import NEW
+
 from crawlmill import defined_at, ledger, recipe, report, why
 from crawlmill.report import data
 from crawlmill.workbench import expression, sample, trying
-from tests.fixtures import seen
-from tests.fixtures.lakes import NEW
 
 ROWS: list[tuple[str, float, str]] = []
 
