@@ -21,7 +21,7 @@ def base() -> str:
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/") + "/"
 
 
-class ReportLink(BaseOperatorLink):  # type: ignore[misc]
+class ReportLink(BaseOperatorLink):
     """To the tab of the run that holds the report."""
 
     name = "Report"
@@ -31,7 +31,7 @@ class ReportLink(BaseOperatorLink):  # type: ignore[misc]
         return f"{base()}dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id, safe='')}/plugin/crawlmill-report"
 
 
-class TablesLink(BaseOperatorLink):  # type: ignore[misc]
+class TablesLink(BaseOperatorLink):
     """To what the task's stage wrote: tables, versions, counts."""
 
     name = "Table versions"
@@ -42,7 +42,7 @@ class TablesLink(BaseOperatorLink):  # type: ignore[misc]
         return f"{base()}crawlmill/stage?{urlencode(asked)}"
 
 
-class SparkUI(BaseOperatorLink):  # type: ignore[misc]
+class SparkUI(BaseOperatorLink):
     """To the job's own pages: the driver's while it runs, the history server's afterwards."""
 
     name = "Spark UI"

@@ -109,7 +109,7 @@ def check(stage: str, snapshot: str) -> Any:
         total = {what: sum(count[what] for count in run.counts) for what in ("read", "written", "rejected")}
         return {"verdict": run.verdict, "run": run.run_id, "seconds": round(run.seconds, 1), **total}
 
-    told = read_verdict(snapshot, "{{ params.lake }}")
+    told: Any = read_verdict(snapshot, "{{ params.lake }}")
     told.operator.operator_extra_links = LINKS
     return told
 

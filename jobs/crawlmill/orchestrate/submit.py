@@ -57,7 +57,7 @@ class StageSubmit(SparkSubmitOperator):
 
     def _get_hook(self) -> Any:
         """The provider's hook, which lets us read along what the job says."""
-        hook = super()._get_hook()
+        hook: Any = super()._get_hook()
         process = hook._process_spark_submit_log
         hook._process_spark_submit_log = lambda said: process(self._watched(said))
         return hook

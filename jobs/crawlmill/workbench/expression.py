@@ -153,8 +153,8 @@ def _truth(node: ast.expr, columns: Mapping[str, Column], rows: int) -> Truth:
         case ast.Compare(left=left, ops=ops, comparators=others):
             numbers = [np.broadcast_to(np.asarray(_number(one, columns)), (rows,)) for one in (left, *others)]
             true, known = np.ones(rows, dtype=bool), ~np.logical_or.reduce([np.isnan(one) for one in numbers])
-            for op, one, two in zip(ops, numbers[:-1], numbers[1:], strict=True):
-                true = true & _COMPARE[type(op)](one, two)
+            for sign, one, two in zip(ops, numbers[:-1], numbers[1:], strict=True):
+                true = true & _COMPARE[type(sign)](one, two)
             return true & known, ~true & known
     raise AssertionError(ast.dump(node))
 

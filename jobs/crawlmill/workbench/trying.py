@@ -116,7 +116,9 @@ def compare(sample: Sample, a: Gate, b: Gate, seed: int = 0) -> Compared:
         told.append((judged, judged.column("eligible").to_numpy(zero_copy_only=False) & ~_fails(sample, only=rules.HOOK)))
     (left, mine), (right, others) = told
     fires = [_fires(one) for one, _ in told]
-    table = [{"rule": name, "a": fires[0].get(name, 0), "b": fires[1].get(name, 0)} for name in {**fires[0], **fires[1]}]
+    table: list[dict[str, Any]] = [
+        {"rule": name, "a": fires[0].get(name, 0), "b": fires[1].get(name, 0)} for name in {**fires[0], **fires[1]}
+    ]
     table.sort(key=lambda row: (-abs(row["a"] - row["b"]), row["rule"]))
     only_a, only_b = mine & ~others, others & ~mine
     return Compared(
