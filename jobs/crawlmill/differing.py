@@ -1,7 +1,7 @@
-"""What differs between two snapshots or two versions of the corpus: what came, what went, what changed. Read without Spark.
+"""What differs between two snapshots, or two versions of the corpus or releases: what came, what went, what changed. Read without Spark.
 
-Pages of two snapshots are the same by URL, documents of two versions of the corpus by (snapshot, id). A URL or id is held as 16 bytes of its hash,
-so a hundred million pages need some gigabytes: compare fewer snapshots' worth on a small machine.
+Pages of two snapshots are the same by URL, documents of two versions of the corpus or of two releases by (snapshot, id). A URL or id is held as
+16 bytes of its hash, so a hundred million pages need some gigabytes: compare fewer snapshots' worth on a small machine.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from crawlmill import excerpts, ledger, pins
+from crawlmill import excerpts, ledger, pins, release
 from crawlmill import snapshot as snapshots
 from crawlmill.errors import UserError
-from crawlmill.lookup import Reader, dataset, part
+from crawlmill.lookup import Reader, dataset, newest, part
+from crawlmill.recipe_file import suggestion
 
 SIDES = ("came", "went", "changed", "same")
 
@@ -43,18 +44,48 @@ class _Page:
     where: tuple[str, int, str]  # snapshot, shard, id
 
 
+@dataclass(frozen=True)
+class _Corpus:
+    """A version of a table that has the columns of the corpus."""
+
+    name: str
+    table: str
+    version: int
+
+
 def compare(lake: str, a: str, b: str, samples: int = 3) -> Difference:
-    """The difference between two snapshots, or two versions of the corpus (numbers). Raises UserError where one of them does not exist."""
+    """The difference between two snapshots, or two of versions of the corpus (numbers) and releases (names).
+
+    Raises UserError where one of them does not exist, or a snapshot is compared with what is none.
+    """
     reader = Reader(lake)
-    if a.isdigit() and b.isdigit():
-        left, right = (dict(_corpus(reader, int(side))) for side in (a, b))
-        return _fill(Difference(f"corpus {a}", f"corpus {b}"), reader, left, right, samples, (int(a), int(b)))
+    sides = [_named(lake, side) for side in (a, b)]
+    if sides[0] and sides[1]:
+        left, right = (dict(_corpus(reader, side)) for side in sides if side)
+        return _fill(Difference(sides[0].name, sides[1].name), reader, left, right, samples, (sides[0], sides[1]))
+    if sides[0] or sides[1]:
+        raise UserError(
+            f"{a} and {b} are of two kinds: give two snapshots, or two of versions of the corpus (numbers) and releases"
+        )
     first, second = (_versions(lake, side) for side in (a, b))
     left, right = dict(_pages(reader, a, first)), dict(_pages(reader, b, second))
     found = _fill(Difference(a, b), reader, left, right, samples, None)
     before, after = _fired(reader, a, first), _fired(reader, b, second)
     found.rules = {rule: [before[rule], after[rule]] for rule in sorted(before | after)}
     return found
+
+
+def _named(lake: str, side: str) -> _Corpus | None:
+    """What a number or a release's name stands for; None for a snapshot."""
+    if side.isdigit():
+        return _Corpus(f"corpus {side}", "corpus", int(side))
+    known = release.names(lake)
+    if side in known:
+        table = f"releases/{side}/corpus"
+        return _Corpus(f"release {side}", table, newest(lake, table))
+    if not side.upper().startswith("CC-MAIN"):
+        raise UserError(f"{side!r} is no snapshot, version of the corpus or release{suggestion(side, known)}")
+    return None
 
 
 def _versions(lake: str, snapshot: str) -> dict[str, int]:
@@ -93,13 +124,13 @@ def _by_id(reader: Reader, table: str, at: int, snapshot: str, shard: int, colum
     return dict(zip(rows["id"].to_pylist(), rows[column].to_pylist(), strict=True))
 
 
-def _corpus(reader: Reader, version: int) -> Iterator[tuple[bytes, _Page]]:
+def _corpus(reader: Reader, side: _Corpus) -> Iterator[tuple[bytes, _Page]]:
     from deltalake.exceptions import DeltaError
 
     try:
-        data = dataset(reader.lake, "corpus", version)
+        data = dataset(reader.lake, side.table, side.version)
     except (DeltaError, OSError):
-        raise UserError(f"the corpus has no version {version}: `crawlmill history corpus` lists them") from None
+        raise UserError(f"the corpus has no version {side.version}: `crawlmill history corpus` lists them") from None
     for batch in data.to_batches(columns=["snapshot", "shard", "id", "language", "text"]):
         for row in batch.to_pylist():
             content = hashlib.blake2b(row["text"].encode("utf-8", "replace"), digest_size=16).hexdigest()
@@ -121,7 +152,7 @@ def _fill(
     left: dict[bytes, _Page],
     right: dict[bytes, _Page],
     most: int,
-    versions: tuple[int, int] | None,
+    versions: tuple[_Corpus, _Corpus] | None,
 ) -> Difference:
     """Count sides; samples are those with the least hashes."""
     chosen: dict[str, list[bytes]] = {side: [] for side in SIDES[:3]}
@@ -140,7 +171,9 @@ def _fill(
     return found
 
 
-def _sample(reader: Reader, before: _Page | None, after: _Page | None, versions: tuple[int, int] | None) -> dict[str, Any]:
+def _sample(
+    reader: Reader, before: _Page | None, after: _Page | None, versions: tuple[_Corpus, _Corpus] | None
+) -> dict[str, Any]:
     page = after or before
     assert page is not None
     rows = [_row(reader, one, versions[n] if versions else None) for n, one in enumerate((before, after))]
@@ -150,13 +183,13 @@ def _sample(reader: Reader, before: _Page | None, after: _Page | None, versions:
     return {"url": url, "language": page.language, "id": page.where[2], "snapshot": page.where[0], **texts, "diff": changed}
 
 
-def _row(reader: Reader, page: _Page | None, version: int | None) -> dict[str, str] | None:
+def _row(reader: Reader, page: _Page | None, side: _Corpus | None) -> dict[str, str] | None:
     """URL and text: of a version of the corpus, else of the snapshot's documents after hooks."""
     if page is None:
         return None
     snapshot, shard, identity = page.where
-    if version is not None:
-        rows = reader.by_id("corpus", version, snapshot, shard, [identity], ["url", "text"])
+    if side is not None:
+        rows = reader.by_id(side.table, side.version, snapshot, shard, [identity], ["url", "text"])
         return rows[0] if rows else None
     at = pins.newest(reader.lake, snapshot)
     rows = reader.by_id("documents", at["documents"], snapshot, shard, [identity], ["url", "text"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -75,18 +74,17 @@ def reason(why: dict[str, Any]) -> str:
 @JSON
 @LAKE
 def diff(a: str, b: str, n: int, as_json: bool, lake: str | None) -> None:
-    """What came, went and changed between two snapshots (pages by URL) or two versions of the corpus (numbers), by language and rule.
+    """What came, went and changed, by language and rule: of two snapshots (pages by URL), or of versions of the corpus (numbers) and releases (names).
 
     \b
     Example: crawlmill diff CC-MAIN-2026-38 CC-MAIN-2026-43
     Example: crawlmill diff 3 5
+    Example: crawlmill diff web-2026.09 web-2026.10
     """
     from crawlmill import differing, table
 
     root = layout.lake_root(lake)
     table.require(root, "runs")
-    if a.isdigit() != b.isdigit():
-        raise UserError(f"{a} and {b} are of two kinds: give two snapshots, or two version numbers of the corpus")
     found = differing.compare(root, a, b, n)
     if as_json:
         click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
@@ -119,45 +117,39 @@ def history(name: str, n: int, as_json: bool, lake: str | None) -> None:
     \b
     Example: crawlmill history corpus -n 5
     """
-    from deltalake import DeltaTable
-
-    from crawlmill import contract, table
+    from crawlmill import contract, table, table_log
     from crawlmill.recipe_file import suggestion
 
     root = layout.lake_root(lake)
     if name not in contract.all_tables():
         raise UserError(f"there is no table {name!r}{suggestion(name, contract.all_tables())}")
     table.require(root, name)
-    rows = [_version(entry) for entry in DeltaTable(table.path(root, name)).history(n)]
+    rows = table_log.versions(root, name, n)
     click.echo(json.dumps(rows, indent=1) if as_json else as_table(rows))
-
-
-def _version(entry: dict[str, Any]) -> dict[str, Any]:
-    who = json.loads(entry.get("userMetadata") or "{}")
-    metrics = entry.get("operationMetrics") or {}
-    return {
-        "version": entry["version"], "time": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        "operation": entry.get("operation", ""), "stage": who.get("stage", ""), "snapshot": who.get("snapshot", ""),
-        "rows": str(metrics.get("numOutputRows", metrics.get("num_added_rows", ""))),
-        "files": str(metrics.get("numFiles", metrics.get("num_added_files", ""))), "run": who.get("run_id", ""),
-    }  # fmt: skip
 
 
 @click.command()
 @click.argument("snapshot", required=False)
 @click.option("--out", "-o", metavar="FILE", help="Where to write it [SNAPSHOT.html in this folder].")
+@click.option(
+    "--core-hour-price", "price", type=float, help="Price of a core for an hour: the runs' cost [CRAWLMILL_CORE_HOUR_PRICE]."
+)
+@click.option("--cores", type=float, help="Cores that a stage's job had [CRAWLMILL_CORES, else 2].")
 @LAKE
 @RECIPE
-def report(snapshot: str | None, out: str | None, lake: str | None, recipe_file: str | None) -> None:
+def report(
+    snapshot: str | None, out: str | None, price: float | None, cores: float | None, lake: str | None, recipe_file: str | None
+) -> None:  # fmt: skip
     """A snapshot's report: one HTML file with funnel, languages, limits to drag, duplicates, samples, expectations and runs.
 
     \b
-    Example: crawlmill report CC-MAIN-2026-43 --out report.html
+    Example: crawlmill report CC-MAIN-2026-43 --out report.html --core-hour-price 0.04 --cores 64
     """
     from pathlib import Path
 
     from crawlmill import defined_at, table
     from crawlmill import report as reports
+    from crawlmill.report import cost
     from crawlmill.whatif_cli import newest
 
     root = layout.lake_root(lake)
@@ -165,7 +157,7 @@ def report(snapshot: str | None, out: str | None, lake: str | None, recipe_file:
     name = newest(root, snapshot)
     path = Path(out or f"{name}.html")
     try:
-        size = reports.write(root, name, defined_at.rulebook(recipe_file), path)
+        size = reports.write(root, name, defined_at.rulebook(recipe_file), path, cost.rates(cores, price))
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): give another --out") from None
     click.echo(f"{path}: {size / 1e6:.2f} MB")

@@ -57,3 +57,10 @@ def dataset(lake: str, table: str, at: int) -> Any:
     from deltalake import DeltaTable
 
     return DeltaTable(f"{lake}/{table}", version=at).to_pyarrow_dataset()
+
+
+def newest(lake: str, table: str) -> int:
+    """The newest version of a table: for those that are written once, as releases are."""
+    from deltalake import DeltaTable
+
+    return int(DeltaTable(f"{lake}/{table}").version())

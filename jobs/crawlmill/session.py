@@ -166,4 +166,8 @@ def build(app: str) -> SparkSession:
             builder = builder.config(name, value)
     session: SparkSession = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # for the task's link to it, see `orchestrate/submit.py`
+        print(
+            f"Spark application {session.sparkContext.applicationId} {session.sparkContext.uiWebUrl or ''}".rstrip(), flush=True
+        )
     return session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from crawlmill.snapshot import parse
@@ -31,6 +32,24 @@ def noted(lake: str, table: str) -> dict[str, Any] | None:
             found: dict[str, Any] = json.loads(entry.get("userMetadata") or "{}")
             return found if "note" in found else None
     return None
+
+
+def versions(lake: str, table: str, most: int) -> list[dict[str, Any]]:
+    """The newest versions of a table: when, by which operation, stage and run, on which snapshot, how many rows and files."""
+    from deltalake import DeltaTable
+
+    return [_version(entry) for entry in DeltaTable(f"{lake}/{table}").history(most)]
+
+
+def _version(entry: dict[str, Any]) -> dict[str, Any]:
+    who = json.loads(entry.get("userMetadata") or "{}")
+    metrics = entry.get("operationMetrics") or {}
+    return {
+        "version": entry["version"], "time": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "operation": entry.get("operation", ""), "stage": who.get("stage", ""), "snapshot": who.get("snapshot", ""),
+        "rows": str(metrics.get("numOutputRows", metrics.get("num_added_rows", ""))),
+        "files": str(metrics.get("numFiles", metrics.get("num_added_files", ""))), "run": who.get("run_id", ""),
+    }  # fmt: skip
 
 
 def size(lake: str, table: str, snapshot: str | None = None) -> int:

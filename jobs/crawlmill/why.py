@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawlmill import contract, excerpts, ledger, page_index, pins, shared_text
+from crawlmill import contract, excerpts, ledger, page_index, pins, release, shared_text
 from crawlmill.defined_at import Rulebook
-from crawlmill.lookup import Reader, part
+from crawlmill.lookup import Reader, newest, part
 from crawlmill.page_index import Place
 
 NEAR = 5  # addresses of the same host that are offered for an unknown one
@@ -69,6 +69,7 @@ class _State:
         runs = [run for run in ledger.runs(reader.lake, snapshot=pins.EVERY) if run.verdict in ledger.RELEASED]
         self.published = [run for run in reversed(runs) if run.stage == "publish"]
         self.settled = next((run for run in reversed(runs) if run.stage == "dedup"), None)
+        self.releases = {name: release.manifest(reader.lake, name) or {} for name in release.names(reader.lake)}
 
 
 def _scan(reader: Reader, at: dict[str, int], snapshot: str, name: str) -> tuple[list[Place], list[str]]:
@@ -107,6 +108,7 @@ def _capture(state: _State, place: Place, at: dict[str, int]) -> dict[str, Any]:
     found["gate"] = _gate(state.book, judged) if judged else None
     found["cluster"] = _cluster(state, place, text) if judged and judged["eligible"] else None
     found["corpus"] = _corpus(state, place)
+    found["releases"] = _releases(state, place)
     return found | {"verdict": _verdict(found)}
 
 
@@ -212,6 +214,21 @@ def _corpus(state: _State, place: Place) -> dict[str, Any] | None:
         since = version
     holding = since is not None
     return {"in": holding, "version": versions[0], "since": since, "snapshot": place.snapshot, "shard": place.shard}
+
+
+def _releases(state: _State, place: Place) -> list[dict[str, Any]]:
+    """Every finished release that has the document, oldest first: name, when it was made, copies that the document stands for, its weight."""
+    columns, found = ["id", "minhash_cluster_size", "rehydration_weight"], []
+    for name, made in state.releases.items():
+        if place.snapshot not in made["snapshots"]:
+            continue
+        table = f"releases/{name}/corpus"
+        rows = state.reader.by_id(table, newest(state.reader.lake, table), place.snapshot, place.shard, [str(place.id)], columns)
+        for row in rows:
+            found.append({
+                "name": name, "created_at": made["created_at"], "stands_for": row["minhash_cluster_size"], "weight": row["rehydration_weight"],
+            })  # fmt: skip
+    return sorted(found, key=lambda one: (one["created_at"], one["name"]))
 
 
 def _in_version(reader: Reader, version: int, place: Place) -> bool:

@@ -54,7 +54,7 @@ def lines(found: dict[str, Any], files: bool = True) -> Iterator[str]:
         yield from (f"  {printable(url)}" for url in found["near"])
     for capture in found["captures"]:
         yield f"{capture['snapshot']}  {capture['verdict'].upper()}"
-        for label, text in _facts(capture):
+        for label, text in facts(capture):
             yield f"  {label:<10} {printable(text)}"
     for other in found["also"]:
         yield f"also captured in {other['snapshot']}: {printable(other['id'])}, {other['outcome']}"
@@ -65,7 +65,8 @@ def lines(found: dict[str, Any], files: bool = True) -> Iterator[str]:
         yield from (f"  {name}" for name in found["files"])
 
 
-def _facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is known of a capture, as pairs of a label (empty: goes on) and a text of the page's own characters."""
     if capture["verdict"] == "rejected":
         yield from _rejected(capture)
         return
@@ -94,6 +95,11 @@ def _facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _cluster(capture["cluster"])
     if capture["corpus"]:
         yield "corpus", _corpus(capture["corpus"])
+    for one in capture["releases"]:
+        yield (
+            "release",
+            f"{one['name']} of {one['created_at'][:10]}: stands for {one['stands_for']} documents, rehydration weight {one['weight']}",
+        )
 
 
 def _rejected(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,24 +10,7 @@ import pytest
 from crawlmill import ledger, pins
 from crawlmill.orchestrate import freshness, processes
 
-DEMO = "import pathlib, sys; from crawlmill.orchestrate.demo import demo; sys.exit(demo(int(sys.argv[1]), pathlib.Path(sys.argv[2])))"
 SNAPSHOTS = ["CC-MAIN-2026-38", "CC-MAIN-2026-43"]
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state folder of a demo that has run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("demo")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CRAWLMILL"))}
-    done = subprocess.run(
-        [sys.executable, "-c", DEMO, str(port), str(folder)], capture_output=True, text=True, env=env, timeout=1800
-    )
-    print(done.stdout[-8000:], done.stderr[-4000:])
-    assert done.returncode == 0, done.stdout[-4000:]
-    return folder / "demo"
 
 
 @pytest.mark.e2e

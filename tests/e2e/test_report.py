@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,6 @@ from crawlmill import defined_at, pins, recipe, report
 from crawlmill.report import data, histograms
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the extra `dev` has it")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

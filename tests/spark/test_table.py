@@ -8,6 +8,7 @@ import pytest
 
 from crawlmill import contract, fence, table
 from crawlmill.errors import CriticalFailure, Fenced, UserError
+from tests.fixtures import lake_tables
 
 OLD, NEW = "CC-MAIN-2026-38", "CC-MAIN-2026-43"
 
@@ -91,3 +92,24 @@ def test_a_merge_writes_differences_only(spark: Any, lake: str) -> None:
     assert changed == first + 1
     (row,) = table.read(spark, lake, "pairs", changed).collect()
     assert row["bits"] == 7
+
+
+def test_the_readme_s_example_for_spark_sql(spark: Any, lake: str) -> None:
+    from tests.unit.test_other_tools import examples
+
+    table.create_all(lake)
+    row = {
+        "shard": 0,
+        "id": "a",
+        "url": "https://a.example/",
+        "date": None,
+        "language": "deu",
+        "language_script": "Latn",
+        "text": "x",
+        "rewritten": False,
+    }
+    lake_tables.put(lake, "corpus", "CC-MAIN-2026-43", [row, {**row, "id": "b", "language": "eng"}])
+    names: dict[str, Any] = {"spark": spark, "lake": lake}
+    exec(next(block for block in examples() if "spark.sql" in block), names)
+    assert {row["language"]: row["n"] for row in names["recent"].collect()} == {"deu": 1, "eng": 1}
+    assert [row["id"] for row in names["texts"].collect()] == ["a"]

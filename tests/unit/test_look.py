@@ -96,6 +96,20 @@ def test_difference_of_versions(lake: str) -> None:
         differing.compare(lake, "CC-MAIN-2025-05", NEW)
 
 
+def test_difference_of_releases(lake: str) -> None:
+    seen.release(lake, "first", [OLD], leave=4)
+    seen.release(lake, "second", [OLD, NEW])
+    new = len(draw(lake, stage="publish", n=10_000))
+    found = differing.compare(lake, "first", "second", 2)
+    assert (
+        (found.a, found.b) == ("release first", "release second") and found.total["came"] == new + 4 and found.total["went"] == 0
+    )
+    assert differing.compare(lake, "second", "2").total["came"] == 0, "a release and a version of the corpus"
+    assert found.samples["came"][0]["after"] and sum(row["came"] for row in found.languages.values()) == new + 4
+    with pytest.raises(UserError, match="did you mean 'secnd' -> 'second'"):
+        differing.compare(lake, "secnd", "first")
+
+
 def test_the_commands(lake: str) -> None:
     def run(*arguments: str) -> str:
         return CliRunner().invoke(cli, [*arguments, "--lake", lake], catch_exceptions=False).output

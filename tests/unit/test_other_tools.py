@@ -14,10 +14,16 @@ from tests.fixtures import seen
 from tests.fixtures.lakes import NEW, OLD
 
 
+def examples() -> list[str]:
+    """The README's blocks of Python."""
+    found: list[str] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return found
+
+
 def test_the_readme_s_examples_run(tmp_path: Path) -> None:
     for name in ("duckdb", "polars"):
         pytest.importorskip(name, reason=f"{name} is not installed: the extra `dev` has it")
-    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    block = next(block for block in examples() if "duckdb" in block)
     names: dict[str, Any] = {"lake": seen.make(str(tmp_path / "lake"))}
     exec(block, names)
     rows = [row for snapshot in (OLD, NEW) for row in seen.verdicts(seen.documents(snapshot))]

@@ -1,118 +1,144 @@
-"""crawlmill.sources.pages: the rows of a crawl file, as the tables want them."""
+"""The plugin's pages: nobody without a log-in or a role, nothing that a page says runs, nothing is written by a reader."""
 
 from __future__ import annotations
 
-import io
-from datetime import UTC, datetime
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawlmill import contract
-from crawlmill.errors import UserError
-from crawlmill.sources.pages import read_pages
-from crawlmill.sources.reasons import REASONS
-from crawlmill.text.url import domain, host
-from tests.fixtures import warcs
+from crawlmill import recipe
+from tests.fixtures import open_pages, seen
+from tests.fixtures.lakes import NEW, OLD, record_id
 
-KEYS = {"snapshot", "shard", "stage"}
-DATA = b"".join(
-    warcs.members(
-        [
-            *warcs.crawl(2),
-            warcs.record("response", 7, warcs.http(b"<nav><a href=/>Home</a></nav>")),
-            warcs.record("response", 8, warcs.http("Grüße, ".encode("latin-1") * 30, mime="text/plain; charset=iso-8859-1")),
-            warcs.record("response", 9, warcs.http(b"<div>" * 9000)),
-        ]
+GETS = ["/", "/why", "/report?snapshot=" + NEW, "/table?name=corpus", "/workbench", "/run?dag_id=ingest_snapshot&run_id=backfill__1",
+        "/stage?dag_id=ingest_snapshot&run_id=backfill__1&task_id=gate.check"]  # fmt: skip
+VIEWER, EDITOR = {"x-role": "viewer"}, {"x-role": "editor"}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return seen.make(str(tmp_path_factory.mktemp("pages") / "lake"))
+
+
+@pytest.fixture
+def client(lake: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from starlette.testclient import TestClient
+
+    from crawlmill.orchestrate.pages import app
+
+    monkeypatch.setenv("CRAWLMILL_LAKE", lake)
+    return TestClient(app.build(open_pages.by_header()), base_url="http://airflow.example")
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_nobody_without_a_log_in_or_a_role(client: Any, path: str) -> None:
+    anonymous = client.get(path)
+    assert anonymous.status_code == 401 and "Log in</a>" in anonymous.text and NEW not in anonymous.text.split("?", 1)[0]
+    assert client.get(path, headers={"x-role": "nobody"}).status_code == 403
+    answer = client.get(path, headers=VIEWER)
+    assert answer.status_code == 200, answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "frame-ancestors 'self'" in policy and "base-uri 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff" and "no-store" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", [path for path in GETS if "report" not in path and "/run" not in path])
+def test_pages_have_no_script_and_no_inline_style(client: Any, path: str) -> None:
+    answer = client.get(path, headers=VIEWER)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<script|\son\w+=|javascript:|style=", answer.text)
+
+
+def test_what_a_page_says_is_escaped(client: Any) -> None:
+    for asked in (record_id(f"{NEW}/49"), seen.url(49), "<script>alert(1)</script>"):
+        answer = client.get("/why", params={"page": asked}, headers=VIEWER)
+        assert (
+            answer.status_code == 200
+            and "<script" not in answer.text
+            and "\x1b" not in answer.text
+            and "\u202e" not in answer.text
+        )
+    found = client.get("/why", params={"page": seen.url(49)}, headers=VIEWER).text
+    assert NEW in found and OLD in found and "data files read" in found and "&lt;script&gt;" in found
+    assert "site1.example" in client.get("/why", params={"page": "https://site1.example/nothing"}, headers=VIEWER).text
+
+
+def test_the_tab_of_a_run(client: Any) -> None:
+    def tab(dag: str, run: str) -> Any:
+        return client.get("/run", params={"dag_id": dag, "run_id": run}, headers=VIEWER)
+
+    assert f"<h1>{NEW}</h1>" in tab("ingest_snapshot", "backfill__1").text
+    assert (
+        tab("ingest_snapshot", "early").status_code == 404
+        and "has not passed the gate yet" in tab("ingest_snapshot", "early").text
     )
-)
+    assert "<h1>Snapshots</h1>" in tab("publish_corpus", "p").text
+    assert tab("other", "o").status_code == 404 and tab("ingest_snapshot", "x").status_code == 404
 
 
-def rows(data: bytes = DATA, **options: Any) -> list[dict[str, Any]]:
-    return list(read_pages(io.BytesIO(data), "crawl-data/x/1.warc.gz", **options))
+def test_snapshots_over_time(client: Any) -> None:
+    text = client.get("/", headers=VIEWER).text
+    assert text.index(NEW) < text.index(f">{OLD}<"), "the newest first"
+    eligible = sum(row["eligible"] for row in seen.verdicts(seen.documents(NEW)))
+    assert f"<td>{seen.SIZE}<td>{eligible}<td>" in text
+    assert all(f'<th scope="row">{language}<' in text for language, _ in seen.LABELS)
 
 
-def test_rows_have_the_columns_of_their_tables() -> None:
-    for row, table in (("document", "documents"), ("reject", "rejects"), ("file", "crawl_files")):
-        columns = set(contract.load(table).columns) - KEYS
-        found = {frozenset(one) - {"row", "skipped"} for one in rows() if one["row"] == row}
-        assert found == {frozenset(columns)}
+def test_what_a_task_wrote(client: Any) -> None:
+    text = client.get(GETS[-1], headers=VIEWER).text
+    assert "gate of " + NEW in text and "table?name=verdicts&amp;version=" in text and "up to date since" in text
+    versions = client.get("/table", params={"name": "verdicts", "version": 2}, headers=VIEWER).text
+    assert 'aria-current="true"' in versions and "recipe_key" in versions
+    assert client.get("/table", params={"name": "../runs"}, headers=VIEWER).status_code == 404
 
 
-def test_reasons_are_those_of_the_contract() -> None:
-    reason = next(column for column in contract.load("rejects").fields if column.name == "reason")
-    assert {key: value for key, value in reason.enum.items() if key in REASONS} == REASONS
+def test_the_workbench_answers_and_tells_wrong_input(client: Any) -> None:
+    def ask(**asked: Any) -> Any:
+        return client.get("/workbench", params={"language": "eng", **asked}, headers=VIEWER)
+
+    found = ask(way="expression", expression="gopher_word_count < 60")
+    assert found.status_code == 200 and "Hits <b>" in found.text and "Saving a draft needs" in found.text
+    assert "Hits <b>" in ask(way="limit", rule="list_ratio", limit="0.1").text
+    assert "Hits <b>" in ask(way="pattern", pattern="sand").text
+    assert (
+        "Only in force" in ask(way="recipes", a="in force", b="gopher").text
+        or "was not measured" in ask(way="recipes", b="gopher").text
+    )
+    for asked in ({"way": "expression", "expression": "__import__('os')"}, {"way": "pattern", "pattern": "("}, {"way": "recipes", "b": "/etc/passwd"},
+                  {"way": "limit", "rule": "x", "limit": "1"}, {"way": "expression", "expression": "<script>"}):  # fmt: skip
+        answer = ask(**asked)
+        assert answer.status_code == 400 and 'role="alert"' in answer.text and "<script" not in answer.text
+    assert ask(snapshot="../x").status_code == 400 and ask(seed="x").status_code == 422
 
 
-def test_documents_rejects_and_counts() -> None:
-    found = rows()
-    assert [row["row"] for row in found] == ["document", "document", "reject", "document", "reject", "file"]
-    first, text = found[0], found[3]
-    assert (first["id"], first["url"], first["host"], first["domain"]) == (
-        warcs.record_id(0), "https://www.example.org/0", "www.example.org", "example.org")  # fmt: skip
-    assert first["date"] == datetime(2026, 10, 12, 0, 1, 2, tzinfo=UTC)
-    assert (first["title"], first["html_lang"], first["charset"], first["charset_source"]) == ("A page", "en", "utf-8", "http")
-    assert first["text"].endswith("Page 0.")
-    assert text["text"].startswith("Grüße, Grüße") and text["charset"] == "windows-1252"
-    assert [row["reason"] for row in found if row["row"] == "reject"] == ["no_text", "too_complex"]
-    counts = {name: found[-1][name] for name in ("state", "bytes", "records", "responses", "documents", "rejects", "skipped")}
-    assert counts == {
-        "state": "done",
-        "bytes": len(DATA),
-        "records": 10,
-        "responses": 5,
-        "documents": 3,
-        "rejects": 2,
-        "skipped": 5,
-    }
+def test_only_an_editor_on_our_own_page_saves_a_draft(client: Any, lake: str) -> None:
+    form = {"name": "tried", "way": "expression", "expression": "gopher_word_count < 60", "language": "eng", "snapshot": NEW}
+    home = {"origin": "http://airflow.example", "sec-fetch-site": "same-origin"}
+    path = Path(lake) / "_control" / "drafts" / "tried.yaml"
+    assert client.post("/draft", data=form, headers=home).status_code == 401
+    assert client.post("/draft", data=form, headers={**home, **VIEWER}).status_code == 403
+    for origin in ({}, {"origin": "http://evil.example"}, {**home, "sec-fetch-site": "cross-site"}, {"origin": "null"}):
+        assert client.post("/draft", data=form, headers={**origin, **EDITOR}).status_code == 403
+    assert not path.exists()
+    assert "Save draft" in client.get("/workbench", params=form, headers=EDITOR).text
+    saved = client.post("/draft", data=form, headers={**home, **EDITOR})
+    assert saved.status_code == 200 and str(path) in saved.text
+    assert recipe.load(path).gate.rules["tried"].limit == 60
+    again = client.post("/draft", data=form, headers={**home, **EDITOR})
+    assert again.status_code == 400 and "is there already" in again.text
+    assert client.post("/draft", data={**form, "name": "../x"}, headers={**home, **EDITOR}).status_code == 400
+    assert client.get("/workbench", params={"way": "recipes", "b": "draft tried"}, headers=VIEWER).status_code == 200
 
 
-def test_path_and_pipe_read_alike(tmp_path: Path) -> None:
-    path = tmp_path / "f.warc.gz"
-    path.write_bytes(DATA)
+def test_loading_the_plugin_imports_no_web_framework_and_no_spark() -> None:
+    import subprocess
+    import sys
 
-    class Pipe(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
-
-    assert list(read_pages(path, "crawl-data/x/1.warc.gz")) == list(read_pages(Pipe(DATA), "crawl-data/x/1.warc.gz")) == rows()
-    with pytest.raises(UserError, match="cannot read"):
-        list(read_pages(tmp_path / "absent", "x"))
-
-
-def test_wet() -> None:
-    found = rows(b"".join(warcs.members([warcs.conversion(4, "Ein Satz.\nNoch einer.")])), kind="wet")
-    assert (found[0]["id"], found[0]["text"]) == (warcs.record_id(4), "Ein Satz.\nNoch einer.")
-    assert (found[0]["charset_source"], found[0]["extraction_confidence"], found[0]["title"]) == ("wet", None, None)
-    assert (found[-1]["kind"], found[-1]["responses"]) == ("wet", 1)
-
-
-@pytest.mark.parametrize(
-    ("url", "name", "registered"),
-    [
-        ("https://WWW.Example.co.uk:8443/a", "www.example.co.uk", "example.co.uk"),
-        ("http://bücher.example.de/", "xn--bcher-kva.example.de", "example.de"),
-        ("http://user@sub.blog.example.com./", "sub.blog.example.com", "example.com"),
-        ("http://192.0.2.7/x", "192.0.2.7", None),
-        ("http://[2001:db8::1]/x", "2001:db8::1", None),
-        ("http://localhost/", "localhost", None),
-        ("http://co.uk/", "co.uk", None),
-        ("http://[broken/", "", None),
-        ("urn:x", "", None),
-        ("http://" + "ü" * 80 + ".de/", "?" * 80 + ".de", None),
-    ],
-)
-def test_host_and_domain(url: str, name: str, registered: str | None) -> None:
-    assert host(url) == name
-    assert domain(name) == registered
-
-
-def test_real_crawl_files(shared: Path) -> None:
-    """Every page of the real files is a document or a reject, and what is a document has an id, a host and text."""
-    folders = [shared / "data" / name for name in ("warc-samples", "warc-malformed")]
-    for path in (path for folder in folders for path in sorted(folder.iterdir())):
-        found = list(read_pages(path, path.name, None))
-        assert found[-1]["records"] == len(found) - 1 + found[-1]["skipped"]
-        for row in found[:-1]:
-            assert row["row"] == "reject" or (row["id"] and row["text"].strip())
+    code = "import airflow.plugins_manager, sys; a = set(sys.modules); import crawlmill.orchestrate.plugin; print(*(set(sys.modules) - a))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert not [
+        name for name in loaded if name.partition(".")[0] in ("fastapi", "starlette", "pyspark", "deltalake", "pyarrow", "jinja2")
+    ]

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from crawlmill import defined_at, recipe, report, trial, whatif
 from crawlmill.cli import cli
-from crawlmill.report import data, histograms
+from crawlmill.errors import UserError
+from crawlmill.report import cost, data, histograms
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW, OLD
 
@@ -163,3 +164,24 @@ def test_the_command(lake: str, tmp_path: Path) -> None:
     CliRunner().invoke(cli, ["report", NEW, "--lake", lake, "--out", str(out)], catch_exceptions=False)
     assert out.read_bytes() == first
     assert CliRunner().invoke(cli, ["report", "CC-MAIN-2025-05", "--lake", lake, "--out", str(out)]).exit_code
+
+
+def test_what_stages_cost(lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = data.gather(lake, NEW, defined_at.rulebook())
+    assert plain["spent"]["cost"] is None and "--core-hour-price" in report.render(plain)
+    found = data.gather(lake, NEW, defined_at.rulebook(), cost.Rates(4, 0.5))
+    own = [row for row in found["stages"] if row["snapshot"] == NEW]
+    assert found["spent"]["seconds"] == sum(row["seconds"] for row in own) == 24.0
+    assert found["spent"]["core_hours"] == pytest.approx(24 * 4 / 3600)
+    assert found["spent"]["cost"] == pytest.approx(24 * 4 / 3600 * 0.5) == pytest.approx(sum(row["cost"] for row in own))
+    assert found["spent"]["per_million"] == pytest.approx(found["spent"]["cost"] / seen.SIZE * 1e6)
+    gate = next(row for row in own if row["stage"] == "gate")
+    assert gate["per_second"] == pytest.approx(seen.SIZE / gate["seconds"])
+    monkeypatch.setenv(cost.PRICE, "0.25")
+    out = tmp_path / "report.html"
+    CliRunner().invoke(cli, ["report", NEW, "--out", str(out), "--cores", "8", "--lake", lake], catch_exceptions=False)
+    assert "seconds times 8 cores, busy or not, at 0.25 each" in out.read_text()
+    for name, value in ((cost.PRICE, "cheap"), (cost.PRICE, "-1"), (cost.CORES, "0")):
+        with monkeypatch.context() as patch, pytest.raises(UserError):
+            patch.setenv(name, value)
+            cost.rates()

@@ -52,6 +52,19 @@ def test_every_document_s_verdict_is_what_the_tables_say(lake: str) -> None:
     assert {"failed rules", "kept", "near duplicate"} <= words
 
 
+def test_the_releases_that_a_page_is_in(tmp_path: Path) -> None:
+    lake = seen.make(str(tmp_path / "lake"))
+    seen.release(lake, "first", [OLD])
+    seen.release(lake, "second", [OLD, NEW])
+    (Path(lake) / "releases" / "half").mkdir()
+    for row in seen.documents(NEW)[:60:5]:
+        for found in ask(lake, row["url"])["captures"]:
+            due = {OLD: ["first", "second"], NEW: ["second"]}[found["snapshot"]] if found["corpus"]["in"] else []
+            assert [one["name"] for one in found["releases"]] == due
+    kept = next(row["url"] for row in seen.documents(OLD) if ask(lake, row["url"])["captures"][0]["verdict"] == "kept")
+    assert "release    first of 2026-10-01: stands for 3 documents, rehydration weight 2" in shown(lake, kept).output
+
+
 def test_a_rule_s_place_is_the_line_that_says_the_limit() -> None:
     book = defined_at.rulebook()
     limits = recipe.load().gate.limits

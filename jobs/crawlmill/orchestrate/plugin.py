@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from crawlmill.orchestrate import pages
 from crawlmill.orchestrate.calendar import CrawlCalendar
 
 
 class CrawlmillPlugin(AirflowPlugin):
-    """Registers the crawl calendar; found by the entry point group `airflow.plugins`."""
+    """Registers the crawl calendar and the pages; found by the entry point group `airflow.plugins`."""
 
     name = "crawlmill"
     timetables = [CrawlCalendar]  # noqa: RUF012 (declared so by Airflow)
+    fastapi_apps = [{"app": pages.application, "url_prefix": pages.PREFIX, "name": "crawlmill"}]  # noqa: RUF012
+    external_views = pages.VIEWS

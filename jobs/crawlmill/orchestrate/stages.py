@@ -15,6 +15,7 @@ from airflow.sdk import Asset, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
+from crawlmill.orchestrate.links import LINKS
 from crawlmill.orchestrate.retry import StageRetryPolicy
 from crawlmill.orchestrate.submit import StageSubmit
 from crawlmill.pins import EVERY, WRITTEN_BY
@@ -108,7 +109,9 @@ def check(stage: str, snapshot: str) -> Any:
         total = {what: sum(count[what] for count in run.counts) for what in ("read", "written", "rejected")}
         return {"verdict": run.verdict, "run": run.run_id, "seconds": round(run.seconds, 1), **total}
 
-    return read_verdict(snapshot, "{{ params.lake }}")
+    told: Any = read_verdict(snapshot, "{{ params.lake }}")
+    told.operator.operator_extra_links = LINKS
+    return told
 
 
 def stage_group(stage: str, summary: str, snapshot: str | None = SNAPSHOT) -> DAGNode:

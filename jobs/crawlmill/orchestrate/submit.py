@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -9,11 +11,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
 from crawlmill.errors import CrawlmillError, SourceUnavailable
+from crawlmill.orchestrate import links
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from crawlmill.ledger import RunRow
+
+
+_SAYS = re.compile(r"Spark application (\S+)(?: (https?://\S+))?$")  # the first line of `session.build`
 
 
 class StageSubmit(SparkSubmitOperator):
@@ -25,6 +31,9 @@ class StageSubmit(SparkSubmitOperator):
     Args:
         stage: name of the stage, whose job file is run.
     """
+
+    operator_extra_links = links.SPARK_LINKS
+    application_id = ""  # Spark's name of the job, once it has said it
 
     def __init__(self, *, stage: str, **kwargs: Any) -> None:
         super().__init__(application=str(layout.jobs_dir() / f"{stage}.py"), **kwargs)
@@ -43,7 +52,24 @@ class StageSubmit(SparkSubmitOperator):
             return
         if self.stage in ("rewrite", "recycle"):
             lend_connection()
+        self._ti = context["ti"]
         super().execute(context)
+
+    def _get_hook(self) -> Any:
+        """The provider's hook, which lets us read along what the job says."""
+        hook: Any = super()._get_hook()
+        process = hook._process_spark_submit_log
+        hook._process_spark_submit_log = lambda said: process(self._watched(said))
+        return hook
+
+    def _watched(self, said: Iterable[str]) -> Iterator[str]:
+        """The job's lines as they are; the one that names the application makes the link to its UI, while it runs."""
+        for line in said:
+            if not self.application_id and (found := _SAYS.match(line.strip())):
+                self.application_id = found[1]
+                if found[2]:
+                    self._ti.xcom_push(links.SPARK_KEY, found[2])
+            yield line
 
 
 def lend_connection() -> None:

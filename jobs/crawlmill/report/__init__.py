@@ -10,20 +10,23 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawlmill.defined_at import Rulebook
 from crawlmill.text_table import printable
+
+if TYPE_CHECKING:
+    from crawlmill.report import cost
 
 FOLDER = Path(__file__).parent
 FOR_SCRIPT = ("sliders", "sizes")
 
 
-def write(lake: str, snapshot: str, book: Rulebook, out: Path) -> int:
+def write(lake: str, snapshot: str, book: Rulebook, out: Path, rates: cost.Rates | None = None) -> int:
     """Write a snapshot's report; returns its bytes. Raises UserError where the snapshot has not passed the gate."""
     from crawlmill.report import data
 
-    page = render(data.gather(lake, snapshot, book)).encode("utf-8", "replace")
+    page = render(data.gather(lake, snapshot, book, rates)).encode("utf-8", "replace")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(page)
     return len(page)
@@ -37,7 +40,7 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"n": "{:,.0f}".format, "pct": _percent, "shown": printable, "signed": _signed}
+    environment.filters |= FILTERS
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     inline = {name: found.get(name) for name in FOR_SCRIPT} | {"rules": {rule["name"]: rule["op"] for rule in found["rules"]}}
     own = {name: Markup(text) for name, text in (("style", style), ("script", script), ("data", island(inline)))}  # noqa: S704
@@ -61,3 +64,7 @@ def _percent(share: float) -> str:
 
 def _signed(change: float | None) -> str:
     return "" if change is None else f"{change:+.1f}"
+
+
+FILTERS = {"n": "{:,.0f}".format, "pct": _percent, "shown": printable, "signed": _signed}
+"""What templates write numbers and texts of pages with."""

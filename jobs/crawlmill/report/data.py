@@ -11,7 +11,7 @@ from crawlmill import cluster_stats, funnel, ledger, pins, sampling
 from crawlmill.defined_at import Rulebook
 from crawlmill.errors import UserError
 from crawlmill.lookup import Reader, dataset, part
-from crawlmill.report import histograms
+from crawlmill.report import cost, histograms
 from crawlmill.text import signals
 
 TOP = 10
@@ -19,8 +19,10 @@ OVERLAP = 14  # rules in the table of overlaps
 SAMPLES = {"gate": 12, "dedup": 6, "publish": 6, "rewrite": 4, "extract": 5}
 
 
-def gather(lake: str, snapshot: str, book: Rulebook) -> dict[str, Any]:
+def gather(lake: str, snapshot: str, book: Rulebook, rates: cost.Rates | None = None) -> dict[str, Any]:
     """Everything that the report shows. Raises UserError for a snapshot that has not passed the gate.
+
+    `rates`: cores and their price, of what stages cost; none: those of the environment.
 
     Sliders and histograms need the recipe that judged: with another one, `sliders_missing` says so and they are left out.
     """
@@ -34,8 +36,10 @@ def gather(lake: str, snapshot: str, book: Rulebook) -> dict[str, Any]:
     found |= {"funnel": _steps(now), "rejects": now.rejects, "published": now.published, "languages": _languages(now, then)}
     found |= _counts(lake, snapshot, at, book)
     found |= {"clusters": _clusters(lake), "domains": _domains(lake, snapshot, at), "samples": _samples(lake, snapshot, book)}
+    stages = _stages(lake, snapshot)
     return found | {
-        "stages": _stages(lake, snapshot),
+        "stages": stages,
+        "spent": cost.priced(stages, rates or cost.rates(), sum(line.documents for line in now.lines)),
         "expectations": _expectations(lake, snapshot),
         "at": dict(sorted(at.items())),
         "recipe_key": book.key,
