@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, ledger, pins, table
+from crawlmill import answers, contract, failpoint, fence, ledger, log_store, pins, table
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -231,7 +231,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
     if spark is None:
         from crawlmill.session import build
 
-        spark = build(f"crawlmill {stage.name} {job.snapshot}")
+        spark = build(f"crawlmill {stage.name} {job.snapshot}", job.lake)
+    log_store.require(spark, job.lake)
     row = RunRow(
         run_id=job.run_id,
         stage=stage.name,

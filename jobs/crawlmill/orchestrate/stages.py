@@ -46,8 +46,8 @@ DEFAULTS: dict[str, Any] = {
 SPARK_TIMEOUT = timedelta(hours=12)
 
 WHERE = {
-    "lake": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
-                  description="Folder of the tables, an absolute path; empty: that of this installation (CRAWLMILL_LAKE)."),
+    "lake": Param("", type="string", pattern=r"^((s3a?:/)?/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
+                  description="Folder of the tables, an absolute path, or s3a://bucket/prefix; empty: that of this installation (CRAWLMILL_LAKE)."),
     "source": Param("", type="string", pattern=r"^((https?://|/)[^\s{}]*)?$", title="Source", section="Where",
                     description="Where crawl files come from, URL or folder; empty: that of this installation (CRAWLMILL_SOURCE)."),
     "recipe": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*\.ya?ml)?$", title="Recipe", section="How",
