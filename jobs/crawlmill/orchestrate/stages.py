@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
 from crawlmill.orchestrate.retry import StageRetryPolicy
-from crawlmill.orchestrate.submit import StageSubmit
+from crawlmill.orchestrate.submit import StageSubmit, placement
 from crawlmill.pins import EVERY, WRITTEN_BY
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _spark(stage: str, **kwargs: Any) -> dict[str, Any]:
         "conn_id": "spark_default",
         "pool": "spark",
         "execution_timeout": SPARK_TIMEOUT,
-        "env_vars": {"SPARK_LOCAL_IP": "127.0.0.1"},
+        **placement(),
         **kwargs,
     }
 

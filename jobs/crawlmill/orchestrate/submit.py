@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from crawlmill.ledger import RunRow
 
 
+PODS = "CRAWLMILL_SPARK_PODS"  # environment variable: set where drivers are pods of a Kubernetes cluster
+
+
+def placement() -> dict[str, Any]:
+    """Where the driver runs. As a pod it goes on when the Airflow worker ends, and the task's next attempt finds it again by its name."""
+    return {"track_driver_via_k8s_api": True, "status_poll_interval": 20} if os.environ.get(PODS) else {}
+
+
+def job_file(stage: str) -> str:
+    """A stage's job file as spark-submit takes it; a pod finds it in its image."""
+    return f"{'local://' if os.environ.get(PODS) else ''}{layout.jobs_dir() / f'{stage}.py'}"
+
+
 class StageSubmit(SparkSubmitOperator):
     """The Spark job of a stage; ends at once where the ledger says that the same work has already passed.
 
@@ -27,7 +41,7 @@ class StageSubmit(SparkSubmitOperator):
     """
 
     def __init__(self, *, stage: str, **kwargs: Any) -> None:
-        super().__init__(application=str(layout.jobs_dir() / f"{stage}.py"), **kwargs)
+        super().__init__(application=job_file(stage), **kwargs)
         self.stage = stage
 
     def execute(self, context: Context) -> None:
@@ -49,7 +63,6 @@ class StageSubmit(SparkSubmitOperator):
 def lend_connection() -> None:
     """Hand Airflow's connection `crawlmill_llm`, where there is one, to the job: by its environment, never on a command line."""
     import json
-    import os
 
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
