@@ -156,6 +156,17 @@ def _acquire(root: str, name: str, seconds: float) -> str:
             time.sleep(random.uniform(0.05, 0.3))  # noqa: S311  # decides when, not what
 
 
+def make(root: str) -> None:
+    """Make the bucket of a lake; nothing happens where it is there already."""
+    place, _ = _place(root, "")
+    with _told(root):
+        try:
+            _client().create_bucket(Bucket=place)
+        except _error() as error:
+            if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+
+
 @cache
 def probe(root: str) -> None:
     """Make sure that the bucket refuses a PUT whose condition does not hold. Raises UserError; asked once a process."""

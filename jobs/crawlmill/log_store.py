@@ -40,7 +40,7 @@ def _try(spark: SparkSession, lake: str) -> None:
 
     jvm = spark._jvm
     assert jvm is not None
-    conf = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
     folder = f"_control/probe/{uuid.uuid4()}"
     path = jvm.org.apache.hadoop.fs.Path(f"{lake}/{folder}/0.json")
     lines = jvm.java.util.Collections.singletonList
