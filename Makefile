@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Spark, Airflow and Python workers all come from the environment that `make setup` made.
 RUN = source infra/env.sh &&
 
-.PHONY: help setup s3 demo up down test test-full lint docs clean
+.PHONY: help setup s3 demo up down test test-full lint infra-check docs clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ test-full: setup lint  ## All tests, the long ones too.
 
 lint: setup  ## Lint, types, drift of generated pages.
 	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
+
+infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
+	@$(RUN) infra/check.sh
 
 docs: setup  ## Write the generated pages.
 	@$(RUN) python -m crawlmill.docs
