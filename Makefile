@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Spark, Airflow and Python workers all come from the environment that `make setup` made.
 RUN = source infra/env.sh &&
 
-.PHONY: help setup demo up down test test-full lint docs clean
+.PHONY: help setup s3 demo up down test test-full lint infra-check docs clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,9 @@ help:  ## This list.
 setup:  ## Python environment, Delta jars, language model, Java; once.
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) is not on PATH: install Python 3.11" >&2; exit 1; }
 	@$(PYTHON) infra/setup.py
+
+s3: setup  ## What Spark needs for a lake in a bucket (s3a://); once.
+	@$(PYTHON) infra/object_storage.py
 
 demo: setup  ## Sample crawl through the real Airflow, then the funnel.
 	@$(RUN) crawlmill demo
@@ -38,6 +41,9 @@ test-full: setup lint  ## All tests, the long ones too.
 
 lint: setup  ## Lint, types, drift of generated pages.
 	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
+
+infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
+	@$(RUN) infra/check.sh
 
 docs: setup  ## Write the generated pages.
 	@$(RUN) python -m crawlmill.docs

@@ -6,23 +6,21 @@ contracts too.
 
 Tables are created and brought up to date by writing Delta's own commits. The `deltalake` package reads the result but cannot
 make it: its `create` refuses CHECK constraints, and its `add_constraint` does not understand Spark's functions. A commit of
-protocol and metadata is two lines of JSON (Delta protocol, "Change Metadata" and "Protocol Evolution"), and a hard link makes
-it appear whole or not at all, for one of several processes that race.
+protocol and metadata is two lines of JSON (Delta protocol, "Change Metadata" and "Protocol Evolution"), and it appears whole or
+not at all, for one of several processes that race (`lake_files.create`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import layout, spark_types
+from crawlmill import lake_files, layout, spark_types
 from crawlmill.contract_file import Column, Contract, parse
 from crawlmill.errors import UserError
 
@@ -62,8 +60,8 @@ def forget() -> None:
 
 def create(lake: str, table: str) -> bool:
     """Create a table as its contract says; False where it exists already. Any number of processes may try at once."""
-    contract, folder = load(table), Path(lake) / table
-    if any(folder.glob("_delta_log/*.json")):
+    contract, folder = load(table), f"{lake}/{table}"
+    if lake_files.holds(folder, "_delta_log", ".json"):
         return False
     metadata = _metadata(contract, str(uuid.uuid4()), _configuration(contract))
     return _commit(folder, 0, [_info("CREATE TABLE", contract), {"protocol": _protocol(contract)}, metadata])
@@ -79,7 +77,7 @@ def migrate(lake: str, table: str) -> bool:
     Raises:
         UserError: the table is somebody else's, it comes from a later contract, or the contract breaks readers without a new major version.
     """
-    contract, folder = load(table), Path(lake) / table
+    contract, folder = load(table), f"{lake}/{table}"
     for _ in range(ATTEMPTS):
         state = _open(folder)
         held = state.metadata().configuration.get(VERSION)
@@ -123,14 +121,15 @@ def breaking_changes(before: Facts, after: Facts) -> list[str]:
     return found
 
 
-def _open(folder: Path) -> DeltaTable:
+def _open(folder: str) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        return DeltaTable(str(folder))
+        return DeltaTable(folder)
     except TableNotFoundError:
-        raise UserError(f"there is no table {folder.name} in {folder.parent}: create it first") from None
+        lake, _, name = folder.rpartition("/")
+        raise UserError(f"there is no table {name} in {lake}: create it first") from None
 
 
 def _table_facts(state: DeltaTable) -> dict[str, dict[str, Any]]:
@@ -194,25 +193,13 @@ def _protocol(contract: Contract) -> dict[str, int]:
     return {"minReaderVersion": 1, "minWriterVersion": 4 if change_feed else 3 if contract.checks else 2}
 
 
-def _commit(folder: Path, version: int, actions: list[dict[str, Any]]) -> bool:
+def _commit(folder: Path | str, version: int, actions: list[dict[str, Any]]) -> bool:
     """Write a commit, whole or not at all; False where another process wrote that version first."""
-    log = folder / "_delta_log"
-    draft = log / f".{uuid.uuid4()}.draft"
+    content = "".join(json.dumps(action, ensure_ascii=False) + "\n" for action in actions)
     try:
-        log.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as handle:
-            handle.writelines(json.dumps(action, ensure_ascii=False) + "\n" for action in actions)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.link(draft, log / f"{version:020d}.json")
-        return True
-    except FileExistsError:
-        return False
+        return lake_files.create(str(folder), f"_delta_log/{version:020d}.json", content.encode())
     except OSError as error:
         raise UserError(f"table {folder} cannot be written ({error.strerror}): give a writable folder with hard links") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

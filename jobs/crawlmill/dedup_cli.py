@@ -35,7 +35,7 @@ def dedup_stats(lake: str | None, recipe_file: str | None, weights: int | None, 
 
     job = Job(lake=layout.lake_root(lake), recipe=recipe.load(layout.recipe_path(recipe_file)), source="")
     table.require(job.lake, "runs")  # before Spark starts, which takes seconds
-    seen = dedup_report.context(build("crawlmill dedup-stats"), job)
+    seen = dedup_report.context(build("crawlmill dedup-stats", job.lake), job)
     found = dedup_report.report(seen)
     if weights is not None:
         found["weights"] = dedup_report.repeats(seen, weights, least)

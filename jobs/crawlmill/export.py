@@ -51,7 +51,7 @@ def export(
     """
     made, vocabulary = check(lake, name, out, tokenizer)
     shards = max(1, ceil(made["total"]["bytes"] / (shard_mb * 1_000_000)))
-    rows = spark.read.format("delta").load(f"{release.folder(lake, name)}/corpus")
+    rows = spark.read.format("delta").load(f"{release.root(lake, name)}/corpus")
     files = [
         row.asDict() for row in _shuffled(rows, shards, seed).mapInArrow(_writer(out, kind, shards, vocabulary), FILES).collect()
     ]

@@ -94,8 +94,9 @@ def load(lake: str, snapshot: str, found: Found) -> Loaded:
     ]
     given = sum(len(values) for values in found.values())
     token = fence.draw(lake, STAGE, snapshot, None, "load", max((run.fence for run in ledger.runs(lake)), default=0))
-    with fence.lock(lake, TABLE):
+    with fence.commits(lake, TABLE):
         target = DeltaTable(table.path(lake, TABLE))
+        fence.check(lake, STAGE, snapshot, None, token)  # after the state was read: what is written on another state conflicts
         data = target.to_pyarrow_table(partitions=[("snapshot", "=", snapshot)])
         kept = [row for row in data.to_pylist(maps_as_pydicts="strict") if (row["scorer"], row["scorer_version"]) not in found]
         rows = sorted([*kept, *fresh], key=lambda row: (row["scorer"], row["scorer_version"], row["shard"], row["id"]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
 
+from crawlmill import bucket
 from crawlmill.errors import UserError
 
 DEFAULT_SOURCE = "https://data.commoncrawl.org/"
@@ -38,11 +40,11 @@ def cache_dir() -> Path:
 
 
 def jars() -> list[Path]:
-    """The Delta jars that set-up resolved; raises UserError where there are none."""
+    """The Delta jars that set-up resolved, then those for a lake in a bucket, where `make s3` made them; raises UserError where there are none."""
     found = sorted((cache_dir() / "jars").glob("*.jar"))
     if not found:
         raise UserError(f"no Delta jars in {cache_dir() / 'jars'}: run `make setup` once")
-    return found
+    return found + sorted((cache_dir() / "s3-jars").glob("*.jar"))
 
 
 def model_path(name: str) -> Path:
@@ -54,13 +56,22 @@ def model_path(name: str) -> Path:
 
 
 def lake_root(given: str | None = None) -> str:
-    """The folder of the tables: the argument, else CRAWLMILL_LAKE, else `.crawlmill/lake` below the home folder."""
+    """Where the tables are, a folder or `s3a://bucket/prefix`: the argument, else CRAWLMILL_LAKE, else `.crawlmill/lake` below the home folder."""
     root = given or os.environ.get("CRAWLMILL_LAKE") or str(home() / ".crawlmill" / "lake")
-    if "://" in root:
-        raise UserError(
-            f"lake {root!r} is not a folder: tables on object storage need a log store with conditional put; use a shared folder"
-        )
-    return str(Path(root).absolute())
+    if "://" not in root:
+        return str(Path(root).absolute())
+    found = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]+(?:/[\w.=-]+)*)/*", root)
+    if found is None:
+        raise UserError(f"lake {root!r} is neither a folder nor s3a://bucket/prefix (keys belong in the environment, not here)")
+    for name, value in bucket.settings().items():  # read by deltalake and by processes that are started from here
+        os.environ.setdefault(name, value)
+    return f"s3a://{found[1]}"
+
+
+def journals_dir(lake: str) -> Path:
+    """Where answers of models wait to be put into a lake in a bucket: below CRAWLMILL_JOURNALS, else `.crawlmill/journals` below the home folder."""
+    root = Path(os.environ.get("CRAWLMILL_JOURNALS") or home() / ".crawlmill" / "journals")
+    return root / re.sub(r"\W+", "-", lake)
 
 
 def source_root(given: str | None = None) -> str:

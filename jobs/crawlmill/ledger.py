@@ -56,7 +56,7 @@ def append_rows(lake: str, table: str, rows: Sequence[Mapping[str, Any]]) -> Non
 
     if not rows:
         return
-    with fence.lock(lake, table):
+    with fence.commits(lake, table):
         target = DeltaTable(f"{lake}/{table}")
         schema = pa.schema(target.schema().to_arrow())
         write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=plain(schema)), mode="append")

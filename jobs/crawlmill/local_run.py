@@ -90,7 +90,7 @@ def run(job: Job, say: Any = print) -> list[RunRow]:
     rows: list[RunRow] = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("starting Spark", total=len(names))
-        spark = build(f"crawlmill run {job.snapshot}")
+        spark = build(f"crawlmill run {job.snapshot}", job.lake)
         try:
             for name in names:
                 declared = stage.load(name)

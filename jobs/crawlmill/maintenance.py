@@ -99,7 +99,7 @@ def maintain(
     for name in names:
         if not DeltaTable.is_deltatable(table.path(lake, name)):
             continue
-        with fence.lock(lake, name):
+        with fence.commits(lake, name):
             done.append(_care(DeltaTable(table.path(lake, name)), name, used[name], retention_hours, dry_run))
     return done
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from crawlmill import layout, recipe
+from crawlmill import bucket, lake_files, layout, recipe
 from crawlmill.errors import CrawlmillError, UserError
 
 FREE_GIB = 2.0
@@ -72,7 +72,11 @@ def _java() -> str:
 
 
 def _disk(lake: str | None) -> str:
-    root = Path(layout.lake_root(lake))
+    found = layout.lake_root(lake)
+    if lake_files.is_bucket(found):
+        bucket.probe(found)
+        return f"{found}, which keeps the condition of a PUT"
+    root = Path(found)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=root):

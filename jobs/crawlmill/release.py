@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import cluster_stats, dedup_report, fence, ledger, pins, release_card, snapshot, table
+from crawlmill import cluster_stats, dedup_report, fence, lake_files, ledger, log_store, pins, release_card, snapshot, table
 from crawlmill.corpus_rows import corpus_rows
 from crawlmill.dedup.resolve import resolve
 from crawlmill.errors import CriticalFailure, UserError
@@ -35,24 +34,30 @@ DOCUMENT = list(cluster_stats.DOCUMENT)
 
 
 def folder(lake: str, name: str) -> Path:
+    """Where a release lies, in a lake that is a folder. Raises UserError for a name that is none."""
+    return Path(root(lake, name))
+
+
+def root(lake: str, name: str) -> str:
     """Where a release lies. Raises UserError for a name that is none."""
     if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} is no name for a release: give lower-case letters, digits, points and dashes, like web-2026.10, at most 64"
         )
-    return Path(lake) / "releases" / name
+    return f"{lake}/releases/{name}"
 
 
 def manifest(lake: str, name: str) -> dict[str, Any] | None:
     """What a finished release says of itself; None where there is none of that name."""
-    path = folder(lake, name) / "manifest.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    held = lake_files.read(root(lake, name), "manifest.json")
+    found: dict[str, Any] | None = json.loads(held) if held else None
     return found
 
 
 def names(lake: str) -> list[str]:
     """The finished releases of a lake."""
-    return sorted(path.parent.name for path in Path(lake).glob("releases/*/manifest.json"))
+    found = (name.split("/") for name in lake_files.names(lake, "releases"))
+    return sorted(parts[1] for parts in found if len(parts) == 3 and parts[2] == "manifest.json")
 
 
 def missing(lake: str, snapshots: Sequence[str]) -> list[str]:
@@ -83,20 +88,19 @@ def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], mo
         CriticalFailure: the copy does not hold the survivors.
     """
     seen, key = prepare(spark, job, name, snapshots, most)
-    target = folder(job.lake, name)
+    target = root(job.lake, name)
+    log_store.require(spark, job.lake)
     with fence.lock(job.lake, f"release@{name}"):
         if done := manifest(job.lake, name):
             if done["key"] != key:
                 raise UserError(f"release {name} exists and holds something else: choose another name, or take it down first")
             say(f"release {name} is already there, with the same content")
             return done
-        shutil.rmtree(target, ignore_errors=True)  # what an attempt has left that died
+        lake_files.remove(job.lake, f"releases/{name}")  # what an attempt has left that died
         written = _write(seen, target, most, say)
         entry = _manifest(seen, name, key, written)
-        (target / "README.md").write_text(release_card.card(entry))
-        draft = target / "manifest.draft"
-        draft.write_text(json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
-        draft.replace(target / "manifest.json")
+        lake_files.replace(target, "README.md", release_card.card(entry).encode())
+        lake_files.replace(target, "manifest.json", (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode())
     return manifest(job.lake, name) or entry
 
 
@@ -104,7 +108,7 @@ def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence
     """The pinned inputs of a release, and its key: equal keys mean equal rows."""
     from crawlmill import answers
 
-    folder(job.lake, name)
+    root(job.lake, name)
     chosen = sorted({snapshot.parse(each) for each in snapshots})
     if not chosen:
         raise UserError("a release needs snapshots: name those that it is made of")
@@ -125,7 +129,7 @@ def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence
     return Context(spark, replace(job, snapshot=pins.EVERY), found), canonical_hash(parts)  # type: ignore[arg-type]
 
 
-def _write(seen: Context, target: Path, most: int, say: Any) -> dict[str, Any]:
+def _write(seen: Context, target: str, most: int, say: Any) -> dict[str, Any]:
     """The rows, a commit a snapshot; returns counts, digest, weights."""
     from pyspark.sql import functions as F
 
@@ -142,12 +146,12 @@ def _write(seen: Context, target: Path, most: int, say: Any) -> dict[str, Any]:
             say(f"writing what is kept of {name}")
             rows(seen, name, kept.where(F.col("snapshot") == name), weights).write.format("delta").mode("append").partitionBy(
                 "snapshot"
-            ).save(str(target / "corpus"))
+            ).save(f"{target}/corpus")
         due = kept.count()
     finally:
         kept.unpersist()
         clusters.unpersist()
-    written = seen.spark.read.format("delta").load(str(target / "corpus"))
+    written = seen.spark.read.format("delta").load(f"{target}/corpus")
     languages = [row.asDict() for row in written.groupBy("snapshot", "language", "language_script").agg(
         F.count("*").alias("documents"), F.sum(F.length("text")).alias("characters"), F.sum(F.octet_length("text")).alias("bytes"),
         F.sum("minhash_cluster_size").alias("stands_for"), F.bit_xor(F.xxhash64(*written.columns)).alias("digest"),

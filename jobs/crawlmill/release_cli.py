@@ -32,11 +32,9 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
     job = Job(lake=layout.lake_root(lake), recipe=recipe.load(layout.recipe_path(recipe_file)), source="")
     wanted = [each for given in snapshots for each in given.replace(",", " ").split()]
     releases.prepare(None, job, name, wanted, weights)  # before Spark takes its seconds
-    done = releases.build(build(f"crawlmill release {name}"), job, name, wanted, weights, click.echo)
+    done = releases.build(build(f"crawlmill release {name}", job.lake), job, name, wanted, weights, click.echo)
     total = done["total"]
-    click.echo(
-        f"release {name}: {total['documents']:,} documents, {total['bytes']:,} bytes, in {releases.folder(job.lake, name)}"
-    )
+    click.echo(f"release {name}: {total['documents']:,} documents, {total['bytes']:,} bytes, in {releases.root(job.lake, name)}")
 
 
 @click.command()
@@ -60,7 +58,7 @@ def export(name: str, out: Path, lake: str | None, kind: str, shard_mb: int, see
 
     root = layout.lake_root(lake)
     exports.check(root, name, out, tokenizer)  # before Spark takes its seconds
-    files = exports.export(build(f"crawlmill export {name}"), root, name, out, kind, shard_mb, seed, tokenizer)
+    files = exports.export(build(f"crawlmill export {name}", root), root, name, out, kind, shard_mb, seed, tokenizer)
     total = {what: sum(row[what] or 0 for row in files) for what in ("documents", "tokens", "bytes")}
     counted = f", {total['tokens']:,} tokens" if tokenizer else ""
     click.echo(f"{len(files)} files, {total['documents']:,} documents{counted}, {total['bytes']:,} bytes in {out}")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawlmill import layout
+from crawlmill import bucket, lake_files, layout
 from crawlmill.errors import UserError
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ def suit(spark: SparkSession, size: int) -> None:
         spark.conf.set(name, value)
 
 
-def build(app: str) -> SparkSession:
-    """A session with Delta. Below spark-submit its settings hold; in a plain Python process ours do."""
+def build(app: str, lake: str = "") -> SparkSession:
+    """A session with Delta, and with what a lake in a bucket needs. Below spark-submit its settings hold; in a plain Python process ours do."""
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -164,6 +164,8 @@ def build(app: str) -> SparkSession:
         os.environ.setdefault("SPARK_CONF_DIR", str(own))
         for name, value in settings(own).items():
             builder = builder.config(name, value)
+    for name, value in (bucket.spark_settings() if lake_files.is_bucket(lake) else {}).items():
+        builder = builder.config(name, value)
     session: SparkSession = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # for the task's link to it, see `orchestrate/submit.py`

@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, ledger, pins, session, table, table_log
+from crawlmill import answers, contract, failpoint, fence, ledger, log_store, pins, session, table, table_log
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -229,7 +229,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
     token = fence.draw(job.lake, stage.name, job.snapshot, job.shards, job.run_id, known)
     failpoint.hit(f"{stage.name}:started")
     if spark is None:
-        spark = session.build(f"crawlmill {stage.name} {job.snapshot}")
+        spark = session.build(f"crawlmill {stage.name} {job.snapshot}", job.lake)
+    log_store.require(spark, job.lake)
     session.suit(spark, _input_size(stage, job))
     row = RunRow(
         run_id=job.run_id,

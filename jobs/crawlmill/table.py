@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import contract, failpoint, fence, table_log
-from crawlmill.errors import CriticalFailure, UserError
+from crawlmill import bucket, contract, failpoint, fence, lake_files, table_log
+from crawlmill.errors import CriticalFailure, Fenced, UserError
 from crawlmill.snapshot import format_shards, parse
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ def path(lake: str, table: str) -> str:
 def create_all(lake: str) -> list[str]:
     """Create or migrate every table of the contracts; returns those that were created. Safe to call from several processes."""
     created = []
+    if lake_files.is_bucket(lake):
+        bucket.probe(lake)
     for name in contract.all_tables():
-        with fence.lock(lake, name):
+        with fence.commits(lake, name):
             if contract.create(lake, name):
                 created.append(name)
             else:
@@ -137,7 +139,8 @@ class Commit:
         self, lake: str, stage: str, snapshot: str, shards: Sequence[int] | None, token: int, metadata: Mapping[str, Any]
     ):
         self.lake, self.stage, self.snapshot, self.shards, self.token = lake, stage, snapshot, shards, token
-        self.metadata = json.dumps({**metadata, "stage": stage, "snapshot": snapshot, "fence": token}, sort_keys=True)
+        identity = {"stage": stage, "snapshot": snapshot, "fence": token, "shards": None if shards is None else sorted(shards)}
+        self.metadata = json.dumps({**metadata, **identity}, sort_keys=True)
 
     def app_id(self, table: str) -> str:
         """Delta's transaction application: the snapshot and shards are in it, so an older snapshot's lower token is never dropped."""
@@ -149,7 +152,7 @@ class Commit:
         kept = self.shards if shards is None else shards
         partitioned_by_stage = "stage" in contract.load(table).partition_columns
         predicate = partition(own, kept, self.stage if partitioned_by_stage else None)
-        with fence.lock(self.lake, table):
+        with fence.commits(self.lake, table):
             fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
             failpoint.hit(f"{self.stage}:before_commit:{table}")
             before = version(self.lake, table)
@@ -176,7 +179,7 @@ class Commit:
         """
         new, known, snapshots = _tally(changes)
         metadata = self.metadata if note is None else json.dumps({**json.loads(self.metadata), "note": note}, sort_keys=True)
-        with fence.lock(self.lake, table):
+        with fence.commits(self.lake, table):
             fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
             failpoint.hit(f"{self.stage}:before_commit:{table}")
             if version(self.lake, table) != at:
@@ -213,37 +216,45 @@ class Commit:
             assigned: dict[str, str | Column] = {name: f"s.{name}" for name in columns}
             differs = " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in columns)
             merge = DeltaTable.forPath(spark, path(self.lake, table)).alias("t").merge(rows.alias("s"), on)
-            merge.whenMatchedDelete("s._gone = 1").whenMatchedUpdate(condition=differs, set=assigned).whenNotMatchedInsert(
-                condition="s._gone = 0", values=assigned
-            ).execute()
+            merge = merge.whenMatchedDelete("s._gone = 1").whenMatchedUpdate(condition=differs, set=assigned)
+            _told(merge.whenNotMatchedInsert(condition="s._gone = 0", values=assigned).execute, f"{self.stage}, table {table}")
         finally:
             for name in settings:
                 spark.conf.unset(f"spark.databricks.delta.{name}")
 
     def _verify(self, table: str, before: int, metadata: str | None = None) -> int:
-        """The version of this attempt's commit; a commit that Delta skipped or another's in its place is an error."""
+        """The version of this attempt's commit, found by what it was told to remember; none is an error: Delta skipped it, or it was lost."""
         from deltalake import DeltaTable
 
-        last = DeltaTable(path(self.lake, table)).history(1)[0]
-        if last["version"] <= before or last.get("userMetadata") != (metadata or self.metadata):
-            raise CriticalFailure(
-                f"the commit of {self.stage} to table {table} is not in its log (version {before} before, {last['version']} now): "
-                "Delta skipped it as already done; run the stage again"
-            )
-        return int(last["version"])
+        found = DeltaTable(path(self.lake, table))
+        for entry in found.history(max(1, found.version() - before)):  # in a bucket others may have committed since
+            if entry["version"] > before and entry.get("userMetadata") == (metadata or self.metadata):
+                return int(entry["version"])
+        fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
+        raise CriticalFailure(
+            f"the commit of {self.stage} to table {table} is not in its log (version {before} before, {found.version()} now): "
+            "Delta skipped it as already done; run the stage again"
+        )
 
 
 def _save(writer: DataFrameWriter, folder: str, what: str) -> None:
-    """Save; a row that breaks a CHECK constraint or a NOT NULL is a broken contract, told in one sentence."""
+    _told(lambda: writer.save(folder), what)
+
+
+def _told(commit: Callable[[], object], what: str) -> None:
+    """Commit; a row that breaks a CHECK constraint or a NOT NULL is a broken contract, told in one sentence."""
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     try:
-        writer.save(folder)
-    except PySparkException as error:
+        commit()
+    except (PySparkException, Py4JJavaError) as error:
         broken = re.search(
             r"\[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\] CHECK constraint (\w+)|NOT NULL constraint violated for column: (\S+)",
             str(error),
         )
+        if taken := re.search(r"crawlmill fence: ([^\n]*)", str(error)):  # told by the log store of a bucket
+            raise Fenced(f"{what}: {taken[1]}, so nothing was written; nothing is to be done if that one succeeds") from None
         if broken is None:
             raise
         if broken[1] == "EXPRESSION":  # Delta's name for the predicate of replaceWhere

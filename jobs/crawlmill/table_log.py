@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from crawlmill import lake_files
 from crawlmill.snapshot import parse
 
 # What Delta and `contract` commit without changing a row.
@@ -72,7 +75,6 @@ def empty(lake: str, table: str) -> bool:
 
 def readable(lake: str, table: str, at: int, snapshot: str | None = None) -> bool:
     """Whether a version, or a snapshot's partition of it, can still be read: VACUUM may have taken its files or its log."""
-    import pyarrow.fs
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
@@ -82,9 +84,10 @@ def readable(lake: str, table: str, at: int, snapshot: str | None = None) -> boo
         return False
     if not files:
         return True
-    system, _ = pyarrow.fs.FileSystem.from_uri(files[0] if "://" in files[0] else f"file://{files[0]}")
-    names = [name.split("://", 1)[-1] for name in files]
-    return all(info.type is not pyarrow.fs.FileType.NotFound for info in system.get_file_info(names))
+    if lake_files.is_bucket(lake):  # a listing is a request a thousand files
+        held = set(lake_files.names(lake, f"{table}/snapshot={snapshot}" if snapshot else table))
+        return all(f"{table}/{name.partition(f'/{table}/')[2]}" in held for name in files)
+    return all(Path(unquote(name)).exists() for name in files)
 
 
 def unbroken(lake: str, table: str, first: int, last: int) -> bool:

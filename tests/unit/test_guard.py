@@ -182,7 +182,7 @@ def test_a_line_cut_by_a_crash_is_passed_over(lake: str) -> None:
     listed = Quarantine(lake, SNAPSHOT)
     assert listed.of_file(FILE, "resiliparse") == {}
     listed.add(batches.Entry(FILE, 10, 5, "resiliparse", "the first"))
-    with listed.path.open("a") as file:
+    with (Path(lake) / listed.name).open("a") as file:
         file.write('{"file_path": "x", "off\n')
     listed.add(batches.Entry(FILE, 10, 5, "resiliparse", "the second"))
     assert listed.of_file(FILE, "resiliparse") == {(10, 5): "the first"}

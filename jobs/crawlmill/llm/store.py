@@ -2,7 +2,8 @@
 
 An answer is appended to the journal (`<lake>/_control/llm_<snapshot>.jsonl`) the moment it is there, which a killed process does not undo,
 and is on the disk a second later, which a machine that fails does not undo. The journal is folded into the table now and then, and
-before anything else is asked. The earliest answer to a request counts, so an answer never changes.
+before anything else is asked. Where the lake is a bucket the journal lies on the driver's disk (CRAWLMILL_JOURNALS), which must then outlive
+the process. The earliest answer to a request counts, so an answer never changes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from crawlmill import fence, ledger
+from crawlmill import fence, lake_files, layout, ledger
 from crawlmill.text.hooks.chat import Response
 
 TABLE = "llm_answers"
@@ -78,12 +79,16 @@ class Journal:
 
     @property
     def path(self) -> Path:
-        return Path(self.lake) / "_control" / f"llm_{self.snapshot}.jsonl"
+        name = f"llm_{self.snapshot}.jsonl"
+        if lake_files.is_bucket(self.lake):  # objects cannot grow: the journal stays on the driver's disk until it is folded
+            return layout.journals_dir(self.lake) / name
+        return Path(self.lake) / "_control" / name
 
     def add(self, shard: int, response: Response, copied: bool = False) -> None:
         """Write an answer down; when this returns, a kill of the process loses nothing."""
         row = {**asdict(response), "shard": shard, "copied": copied, "answered_at": datetime.now(UTC).isoformat()}
         if self.handle is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.handle = self.path.open("a", encoding="utf-8")
         self.handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.handle.flush()

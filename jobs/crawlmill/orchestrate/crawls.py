@@ -16,14 +16,16 @@ from pathlib import Path
 
 import yaml
 
-from crawlmill import layout, snapshot
+from crawlmill import lake_files, layout, snapshot
 from crawlmill.errors import UserError
+from crawlmill.lake_files import File
 from crawlmill.sources import listing
 
+FOUND = "_control/crawls.json"  # in the lake
 FURTHER = "CRAWLMILL_CALENDAR"  # environment variable: path of a further list
 
 
-def known(further: str | None = None, found: Path | None = None) -> dict[str, date]:
+def known(further: str | None = None, found: Path | File | None = None) -> dict[str, date]:
     """Every known snapshot with the first day of its crawl, oldest first.
 
     Args:
@@ -47,7 +49,7 @@ def known(further: str | None = None, found: Path | None = None) -> dict[str, da
     return dict(sorted(with_found(days, read_found(found)).items(), key=_by_day))
 
 
-def read_found(path: Path | None = None) -> dict[str, date]:
+def read_found(path: Path | File | None = None) -> dict[str, date]:
     """What `watch_crawls` has found, with the first days as the source listed them; empty before it has found anything.
 
     Args:
@@ -57,9 +59,9 @@ def read_found(path: Path | None = None) -> dict[str, date]:
     return read_collinfo(listed) if listed.is_file() else {}
 
 
-def found_list(lake: str) -> Path:
+def found_list(lake: str) -> Path | File:
     """Where `watch_crawls` writes the snapshots that the source has listed and nobody has shipped."""
-    return Path(lake) / "_control" / "crawls.json"
+    return lake_files.at(lake, FOUND)
 
 
 def with_found(days: Mapping[str, date], found: Mapping[str, date]) -> dict[str, date]:
@@ -78,7 +80,7 @@ def _by_day(entry: tuple[str, date]) -> tuple[date, str]:
     return entry[1], entry[0]
 
 
-def read_collinfo(path: Path) -> dict[str, date]:
+def read_collinfo(path: Path | File) -> dict[str, date]:
     """Snapshots of a collinfo.json with their first days. ARC crawls (ids of another form) are passed over."""
     try:
         listed = listing.parse_collinfo(json.loads(path.read_text()), str(path))

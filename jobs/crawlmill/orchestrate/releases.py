@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
 from crawlmill.orchestrate.stages import SPARK_TIMEOUT
+from crawlmill.orchestrate.submit import job_file, placement
 
 PARAMS = {
     "name": Param(type="string", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", title="Name", section="What",
@@ -45,7 +46,7 @@ def build() -> SparkSubmitOperator:
     """The Spark job."""
     return SparkSubmitOperator(
         task_id="build",
-        application=str(layout.jobs_dir() / "release.py"),
+        application=job_file("release"),
         name="release {{ params.name }}",
         application_args=[
             "{{ params.name }}",
@@ -60,5 +61,5 @@ def build() -> SparkSubmitOperator:
         conn_id="spark_default",
         pool="spark",
         execution_timeout=SPARK_TIMEOUT,
-        env_vars={"SPARK_LOCAL_IP": "127.0.0.1"},
+        **placement(),
     )  # fmt: skip

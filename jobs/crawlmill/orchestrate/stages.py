@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from crawlmill import layout
 from crawlmill.orchestrate.links import LINKS
 from crawlmill.orchestrate.retry import StageRetryPolicy
-from crawlmill.orchestrate.submit import StageSubmit
+from crawlmill.orchestrate.submit import StageSubmit, placement
 from crawlmill.pins import EVERY, WRITTEN_BY
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ DEFAULTS: dict[str, Any] = {
 SPARK_TIMEOUT = timedelta(hours=12)
 
 WHERE = {
-    "lake": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
-                  description="Folder of the tables, an absolute path; empty: that of this installation (CRAWLMILL_LAKE)."),
+    "lake": Param("", type="string", pattern=r"^((s3a?:/)?/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
+                  description="Folder of the tables, an absolute path, or s3a://bucket/prefix; empty: that of this installation (CRAWLMILL_LAKE)."),
     "source": Param("", type="string", pattern=r"^((https?://|/)[^\s{}]*)?$", title="Source", section="Where",
                     description="Where crawl files come from, URL or folder; empty: that of this installation (CRAWLMILL_SOURCE)."),
     "recipe": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*\.ya?ml)?$", title="Recipe", section="How",
@@ -74,7 +74,7 @@ def _spark(stage: str, **kwargs: Any) -> dict[str, Any]:
         "conn_id": "spark_default",
         "pool": "spark",
         "execution_timeout": SPARK_TIMEOUT,
-        "env_vars": {"SPARK_LOCAL_IP": "127.0.0.1"},
+        **placement(),
         **kwargs,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 
 _SAYS = re.compile(r"Spark application (\S+)(?: (https?://\S+))?$")  # the first line of `session.build`
+PODS = "CRAWLMILL_SPARK_PODS"  # environment variable: set where drivers are pods of a Kubernetes cluster
+
+
+def placement() -> dict[str, Any]:
+    """Where the driver runs. As a pod it goes on when the Airflow worker ends, and the task's next attempt finds it again by its name."""
+    return {"track_driver_via_k8s_api": True, "status_poll_interval": 20} if os.environ.get(PODS) else {}
+
+
+def job_file(stage: str) -> str:
+    """A stage's job file as spark-submit takes it; a pod finds it in its image."""
+    return f"{'local://' if os.environ.get(PODS) else ''}{layout.jobs_dir() / f'{stage}.py'}"
 
 
 class StageSubmit(SparkSubmitOperator):
@@ -36,7 +48,7 @@ class StageSubmit(SparkSubmitOperator):
     application_id = ""  # Spark's name of the job, once it has said it
 
     def __init__(self, *, stage: str, **kwargs: Any) -> None:
-        super().__init__(application=str(layout.jobs_dir() / f"{stage}.py"), **kwargs)
+        super().__init__(application=job_file(stage), **kwargs)
         self.stage = stage
 
     def execute(self, context: Context) -> None:
@@ -75,7 +87,6 @@ class StageSubmit(SparkSubmitOperator):
 def lend_connection() -> None:
     """Hand Airflow's connection `crawlmill_llm`, where there is one, to the job: by its environment, never on a command line."""
     import json
-    import os
 
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException

@@ -10,13 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from crawlmill import fence, layout, snapshot
+from crawlmill import lake_files, layout, snapshot
 from crawlmill.errors import SourceUnavailable, UserError
 from crawlmill.orchestrate import crawls
 
@@ -48,18 +47,14 @@ def look(source: str, lake: str) -> list[str]:
                     f"{source} lists {crawl.id} without the first day of its crawl: give the day in the file that {crawls.FURTHER} names"
                 ) from None
     if new:
-        with fence.lock(lake, "crawls"):
-            _add(crawls.found_list(lake), new)
+        lake_files.update(lake, crawls.FOUND, lambda _: _with(crawls.read_found(crawls.found_list(lake)) | new))
     return sorted(new, key=lambda name: (new[name], name))
 
 
-def _add(path: Path, new: Mapping[str, date]) -> None:
-    """Add snapshots to the list; a reader, or a crash, sees the old list or the new one."""
-    days = crawls.read_found(path) | dict(new)
+def _with(days: Mapping[str, date]) -> bytes:
+    """The list's content."""
     rows = [{"id": name, "from": day.isoformat()} for name, day in sorted(days.items(), key=lambda entry: (entry[1], entry[0]))]
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(rows, indent=1) + "\n")
-    draft.replace(path)
+    return (json.dumps(rows, indent=1) + "\n").encode()
 
 
 @task(task_id="look", outlets=[LISTED])

@@ -8,10 +8,9 @@ extraction backend, since another may well read it.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from crawlmill import lake_files
 from crawlmill.snapshot import parse
 
 Place = tuple[int, int]  # offset and length of a record in its crawl file
@@ -36,24 +35,18 @@ class Quarantine:
     snapshot: str
 
     @property
-    def path(self) -> Path:
-        return Path(self.lake) / "_control" / "quarantine" / f"{parse(self.snapshot)}.jsonl"
+    def name(self) -> str:
+        """The list's file in the lake."""
+        return f"_control/quarantine/{parse(self.snapshot)}.jsonl"
 
     def add(self, entry: Entry) -> None:
         """List a page."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(descriptor, (json.dumps(asdict(entry), sort_keys=True) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        lake_files.append(self.lake, self.name, json.dumps(asdict(entry), sort_keys=True))
 
     def entries(self) -> list[Entry]:
         """All listed pages, oldest first; a line that a crash cut short is passed over."""
         found = []
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        for line in lines:
+        for line in (lake_files.read(self.lake, self.name) or b"").splitlines():
             try:
                 found.append(Entry(**json.loads(line)))
             except (ValueError, TypeError):

@@ -1,0 +1,143 @@
+"""A lake in a bucket, as far as no Spark is needed: files, tokens, tables and the ledger against an S3 server on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from crawlmill import bucket, contract, fence, lake_files, layout, ledger, table, table_log
+from crawlmill.errors import Fenced, UserError
+from crawlmill.ledger import RunRow
+from crawlmill.sources.quarantine import Entry, Quarantine
+from tests.fixtures import s3_server
+
+SNAPSHOT = "CC-MAIN-2026-43"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    pytest.importorskip("moto.server", reason="moto is not installed (pip install crawlmill[dev])")
+    with s3_server.server(tmp_path_factory.mktemp("s3"), build=False) as found:
+        yield found
+
+
+@pytest.fixture
+def lake(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    bucket._client.cache_clear()
+    return layout.lake_root(f"s3://lakes/{request.node.name}/")
+
+
+def test_an_address_is_made_spark_s(lake: str) -> None:
+    assert lake.startswith("s3a://lakes/") and not lake.endswith("/")
+    with pytest.raises(UserError, match="keys belong in the environment"):
+        layout.lake_root("s3://key:secret@lakes/x")
+    with pytest.raises(UserError, match="neither a folder nor s3a"):
+        layout.lake_root("gs://lakes/x")
+
+
+def test_files_are_created_once_and_changed_by_one_at_a_time(lake: str) -> None:
+    assert lake_files.read(lake, "a/b") is None
+    assert lake_files.create(lake, "a/b", b"1") and not lake_files.create(lake, "a/b", b"2")
+    assert lake_files.read(lake, "a/b") == b"1"
+
+    def count(_: int) -> None:
+        for _ in range(5):
+            lake_files.update(lake, "a/n", lambda before: str(int(before or 0) + 1).encode())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(4)))
+    assert lake_files.read(lake, "a/n") == b"20"
+    assert lake_files.names(lake, "a") == ["a/b", "a/n"] and lake_files.holds(lake, "a", "n")
+    lake_files.remove(lake, "a")
+    assert lake_files.names(lake, "a") == []
+
+
+def test_of_racing_attempts_each_draws_its_own_token(lake: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        tokens = list(pool.map(lambda n: fence.draw(lake, "gate", SNAPSHOT, None, f"run {n}"), range(12)))
+    assert sorted(tokens) == list(range(1, 13))
+    fence.check(lake, "gate", SNAPSHOT, None, 12)
+    with pytest.raises(Fenced, match="attempt 12"):
+        fence.check(lake, "gate", SNAPSHOT, None, 11)
+
+
+def test_a_slow_attempt_does_not_take_away_the_entry_of_a_later_one(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token 1 is drawn, token 2 is drawn and entered, and only then is token 1 entered."""
+    update = bucket.update
+
+    def overtaken(root: str, name: str, change: Any) -> bytes:
+        if name.endswith("holders.json"):
+            monkeypatch.setattr(bucket, "update", update)
+            assert fence.draw(lake, "gate", SNAPSHOT, None, "fast") == 2
+        return update(root, name, change)
+
+    monkeypatch.setattr(bucket, "update", overtaken)
+    assert fence.draw(lake, "gate", SNAPSHOT, None, "slow") == 1
+    assert fence.holder(lake, "gate", SNAPSHOT, 0) == 2
+    with pytest.raises(Fenced, match="run fast"):
+        fence.check(lake, "gate", SNAPSHOT, None, 1)
+
+
+def test_a_lease_is_held_by_one_and_runs_out(lake: str) -> None:
+    inside, most, guard = 0, 0, threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal inside, most
+        with bucket.lease(lake, "x.lock", 30):
+            with guard:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.05)
+            with guard:
+                inside -= 1
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert most == 1
+    bucket.put(lake, "x.lock", b"of a process that died")
+    with bucket.lease(lake, "x.lock", 0.5):
+        pass
+
+
+def test_tables_and_the_ledger(lake: str) -> None:
+    made = table.create_all(lake)
+    assert set(made) == set(contract.all_tables()) and table.create_all(lake) == []
+    assert table.version(lake, "runs") == 0
+    names = [f"run-{n}" for n in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda name: ledger.append_run(lake, RunRow(name, "gate", SNAPSHOT, "k", "passed")), names))
+    assert {run.run_id for run in ledger.runs(lake)} == set(names), "a commit was lost"
+    assert table_log.readable(lake, "runs", 3)
+    table.require(lake, "runs")
+    with pytest.raises(UserError, match="no table runs"):
+        table.require(f"{lake}/nothing", "runs")
+
+
+def test_the_quarantine_list(lake: str) -> None:
+    listed = Quarantine(lake, SNAPSHOT)
+    assert listed.entries() == []
+    for offset in (0, 10):
+        listed.add(Entry("f.warc.gz", offset, 5, "own", "slow"))
+    assert listed.of_file("f.warc.gz", "own") == {(0, 5): "slow", (10, 5): "slow"}
+
+
+def test_a_server_that_ignores_conditions_is_refused(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.probe(lake)
+    bucket.probe.cache_clear()
+    put = bucket.put
+    monkeypatch.setattr(bucket, "put", lambda root, name, content, tag=None: put(root, name, content))
+    with pytest.raises(UserError, match="ignores conditions"):
+        table.create_all(lake)
+    bucket.probe.cache_clear()
+
+
+def test_what_the_bucket_refuses_is_one_sentence(lake: str) -> None:
+    with pytest.raises(UserError, match="the bucket refuses \\(NoSuchBucket\\)"):
+        lake_files.read("s3a://nobody/x", "a")
