@@ -81,7 +81,7 @@ def measure(source: str, snapshot: str, files: int, what: str) -> None:
 
 def measured(folder: Path, source: str, snapshot: str, files: int) -> dict[str, Any]:
     """Costs a page, by stage, of the stages run one after the other in one session with an event log."""
-    import psutil
+    import psutil  # type: ignore[import-untyped,unused-ignore]
 
     from crawlmill import ledger, pins, recipe, session, stage
 
@@ -102,7 +102,7 @@ def measured(folder: Path, source: str, snapshot: str, files: int) -> dict[str, 
         click.echo(f"{name}: {spent[name]:.1f} s CPU", err=True)
     spark.stop()
     shuffled, stored = _shuffled(events, until), {name: _stored(job.lake, name) for name in TABLES}
-    rows = {"cpu_seconds": spent, "shuffle_bytes": shuffled, "stored_bytes": stored}
+    rows: dict[str, Any] = {"cpu_seconds": spent, "shuffle_bytes": shuffled, "stored_bytes": stored}
     return {"pages": pages, "stages": {name: {what: found[name] / pages for what, found in rows.items()} for name in TABLES}}
 
 

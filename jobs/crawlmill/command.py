@@ -42,6 +42,11 @@ def told(error: Exception) -> CrawlmillError:
     if isinstance(error, OSError) and error.errno in REFUSED:
         where = f"{error.filename}: " if error.filename else ""
         return UserError(f"{where}{error.strerror}: free space, or give a path that can be read and written")
+    if isinstance(error, OSError) and error.errno is None and "S3 error" in str(error):  # deltalake's
+        said = " ".join(line.strip(" \x1b[031m↳") for line in str(error).splitlines()[1:4])
+        return UserError(
+            f"the lake's bucket does not answer or refuses ({said}): check AWS_ENDPOINT_URL, AWS_REGION and the keys"
+        )
     if type(error).__name__ == "DeltaError" or (
         isinstance(error, FileNotFoundError) and error.errno is None
     ):  # both are deltalake's

@@ -33,6 +33,6 @@ def metrics(lake: str | None, serve: str | None) -> None:
         server = told.server(root, host or "127.0.0.1", int(port))
     except (ValueError, OverflowError, OSError) as error:
         raise UserError(f"--serve {serve} cannot be listened to ({error}): give HOST:PORT, like 127.0.0.1:9108") from None
-    click.echo(f"metrics of {root} at http://{server.server_address[0]}:{server.server_address[1]}/metrics")
+    click.echo(f"metrics of {root} at http://{host or '127.0.0.1'}:{server.server_port}/metrics")
     with server, suppress(KeyboardInterrupt):
         server.serve_forever()

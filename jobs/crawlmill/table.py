@@ -270,6 +270,8 @@ def require(lake: str, table: str) -> None:
     """Raise UserError where a table does not exist yet."""
     from deltalake import DeltaTable
 
+    if lake_files.is_bucket(lake):
+        lake_files.holds(lake, table, "")  # a bucket that refuses or does not answer is told in one sentence
     if Path(lake).is_dir() and not os.access(lake, os.R_OK | os.X_OK):
         raise UserError(
             f"the lake {lake} cannot be read (Permission denied): run as who owns it, or give another folder with --lake"

@@ -26,7 +26,7 @@ def test_the_sample_on_a_cluster_is_the_sample_on_one_machine(tmp_path: Path) ->
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW") and name != "SPARK_CONF_DIR"}
     log = tmp_path / "log"
     with log.open("w") as errors:
-        command = [sys.executable, "-m", "tests.fixtures.cluster_run", str(tmp_path)]
+        command = [sys.executable, "-m", "tests.fixtures.cluster_run", str(tmp_path), "2"]
         program = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )

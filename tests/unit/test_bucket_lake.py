@@ -15,6 +15,7 @@ from crawlmill.errors import Fenced, UserError
 from crawlmill.ledger import RunRow
 from crawlmill.sources.quarantine import Entry, Quarantine
 from tests.fixtures import s3_server
+from tests.fixtures.shell import user_error
 
 SNAPSHOT = "CC-MAIN-2026-43"
 
@@ -141,3 +142,14 @@ def test_a_server_that_ignores_conditions_is_refused(lake: str, monkeypatch: pyt
 def test_what_the_bucket_refuses_is_one_sentence(lake: str) -> None:
     with pytest.raises(UserError, match="the bucket refuses \\(NoSuchBucket\\)"):
         lake_files.read("s3a://nobody/x", "a")
+    with pytest.raises(UserError, match="the bucket refuses"):
+        table.require("s3a://nobody/x", "runs")
+
+
+def test_a_bucket_that_does_not_answer_is_one_sentence_at_the_shell(
+    lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    bucket._client.cache_clear()
+    said = user_error(monkeypatch, capsys, "tables", "--lake", lake)
+    assert "check" in said and "keys" in said

@@ -101,7 +101,7 @@ def test_a_lake_that_is_not_there_or_not_a_folder_is_told(
     lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "ingest a snapshot first" in user_error(monkeypatch, capsys, "funnel", "--lake", lake)
-    assert "object storage" in user_error(monkeypatch, capsys, "tables", "--lake", "s3a://bucket/lake")
+    assert "neither a folder nor s3a://" in user_error(monkeypatch, capsys, "tables", "--lake", "gs://bucket/lake")
 
 
 def test_an_unknown_verb_or_option_is_a_user_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

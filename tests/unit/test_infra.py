@@ -96,6 +96,7 @@ def test_settings_are_airflow_s_and_hold_no_secret() -> None:
         if name.startswith("AIRFLOW__"):
             section, option = name.removeprefix("AIRFLOW__").lower().split("__")
             assert conf.has_option(section, option) or option in conf.configuration_description[section]["options"], name
+    assert environment(INFRA / "kubernetes" / "airflow.env") == found
     literals = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())["configMapGenerator"][0]["literals"]
     assert f"{PODS}=1" in literals
 
