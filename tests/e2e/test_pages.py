@@ -53,7 +53,11 @@ def opened(browser: Any, address: str, width: int = 1280, scheme: str = "light",
     return page, [one for one in wrong if "400 (Bad Request)" not in one]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+FULL = pytest.mark.full
+VIEWS = [(1280, "light"), (390, "dark"), pytest.param(1280, "dark", marks=FULL), pytest.param(390, "light", marks=FULL)]
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_open_quietly_and_everybody_can_use_them(browser: Any, address: str, name: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: the extra `dev` has it")

@@ -47,6 +47,15 @@ def test_it_opens_quietly_and_everybody_can_use_it(browser: Any, file: Path, wid
     assert wrong == []
 
 
+def test_it_prints_on_paper_whatever_the_theme(browser: Any, file: Path) -> None:
+    page, wrong = opened(browser, file, 760, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 760, "no table is cut off at the paper's edge"
+    assert page.evaluate("getComputedStyle(document.querySelector('.fill')).backgroundColor") == "rgb(10, 95, 180)"
+    assert not page.locator("#reset").is_visible() and not page.locator("#cards input").first.is_visible()
+    assert wrong == []
+
+
 def test_a_dragged_limit_tells_what_would_be_kept(browser: Any, file: Path, lake: str) -> None:
     page, wrong = opened(browser, file)
     counts = histograms.count(lake, NEW, pins.newest(lake, NEW), recipe.load().gate)

@@ -32,6 +32,11 @@ def write(lake: str, snapshot: str, book: Rulebook, out: Path, rates: cost.Rates
     return len(page)
 
 
+def kept(lake: str, snapshot: str) -> Path:
+    """Where a snapshot's report lies that was written for the tab in Airflow's UI."""
+    return Path(lake) / "_control" / "reports" / f"{snapshot}.html"
+
+
 def render(found: dict[str, Any]) -> str:
     """The page of what `data.gather` found."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -132,12 +132,22 @@ def _report(lake: str, snapshot: str, recipe: str | None) -> HTMLResponse:
         raise HTTPException(404, f"{snapshot} has not passed the gate yet: the report is here when it has")
     documents = sum(count["read"] for count in gate.counts)
     if documents > MOST:
-        raise HTTPException(404, f"{snapshot} has {documents:,} documents, too many to count while you wait: "
-                                 f"`crawlmill report {snapshot}` writes the report as a file")  # fmt: skip
+        return _kept(lake, snapshot, gate, documents)
     path = layout.recipe_path(recipe)
     with _making:  # one at a time: two browsers that ask at once get the same
         text = _made(lake, snapshot, _versions(lake), str(path), path.stat().st_mtime_ns if path.is_file() else 0)
     return HTMLResponse(text, headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+def _kept(lake: str, snapshot: str, gate: ledger.RunRow, documents: int) -> HTMLResponse:
+    """The report of a large snapshot, which `crawlmill report --keep` has written after its gate."""
+    from crawlmill import report as reports
+
+    path = reports.kept(lake, snapshot)
+    if not path.is_file() or path.stat().st_mtime < gate.finished_at.timestamp():
+        raise HTTPException(404, f"{snapshot} has {documents:,} documents, too many to count while you wait: "
+                                 f"`crawlmill report {snapshot} --keep` makes the report for this tab")  # fmt: skip
+    return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": REPORT_POLICY})
 
 
 @lru_cache(maxsize=8)
