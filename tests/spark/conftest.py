@@ -43,7 +43,7 @@ def settings_of_the_product(request: pytest.FixtureRequest) -> Iterator[None]:
     conf = request.getfixturevalue("spark").conf
     for name in BRISK:
         conf.unset(name)
-    for name, value in settings().items():
+    for name, value in settings(Path()).items():
         if name in BRISK:
             conf.set(name, value)
     yield

@@ -4,7 +4,8 @@ Files of scorers, each known by its sha256:
 * `linear`: JSON object `{bias, weights: {signal: w}, mean: {signal: m}, scale: {signal: s}}`: bias + sum of w (value - m) / s, as a logit;
 * `words`: a word or phrase a line: the share of the text's plain words that lie in one;
 * `regex`: a regular expression a line, `#` before a remark: matches per 1,000 characters;
-* `buckets`: JSON object `{cuts: {scorer: [19 cut points]}}`.
+* `buckets`: JSON object `{cuts: {scorer: [19 cut points]}}`;
+* `ccnet`, `bertin`: JSON object `{cuts: {scorer: {language: [2 percentiles, or 3 quartiles]}}}`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from crawlmill.recipe_scorers import Scorer
 
 Scores = list[float | None]
-LATER = ("external", "buckets")
+LATER = ("external", "buckets", "ccnet", "bertin")
 """Kinds that are not worked out from the text: they are joined afterwards."""
 _TIMEOUT = 5.0  # seconds an expression may take on a text before the recipe is refused: a guard against expressions that backtrack without end
 
@@ -154,6 +155,12 @@ def _phrases(path: Path, sha256: str) -> dict[int, Hashes]:
     if not found:
         raise UserError(f"{path} lists no word: write a word or phrase a line")
     return {n: np.unique(np.array(hashes, dtype=np.uint64)) for n, hashes in sorted(found.items())}
+
+
+def lister(path: Path) -> Callable[[str], float | None]:
+    """The share of a text's plain words that lie in a phrase of a list; None without words. Raises UserError for a list without words."""
+    lists = _phrases(path, scorer_file.sha256(path))
+    return lambda text: _listed(text, lists)
 
 
 def _listed(text: str, lists: Mapping[int, Hashes]) -> float | None:
