@@ -96,8 +96,7 @@ class Collapsed:
         columns: of the tables, where each model's begin and end.
         one_vs_all: of each model.
         keys: wide hashes of all words that a model knows, in order, and `index`, where those of a slot begin.
-        known: a row a word, a column a model: 1 where it knows the word.
-        words: weights of words.
+        words: a row a word: its weights, and then by model 1 where it knows the word.
         grams: weights of buckets of n-grams.
         ngrams: words of the longest n-gram.
     """
@@ -107,21 +106,20 @@ class Collapsed:
     one_vs_all: tuple[bool, ...]
     keys: NDArray[np.uint64]
     index: NDArray[np.int64]
-    known: NDArray[np.float32]
-    words: NDArray[np.float32]
-    grams: NDArray[np.float32]
+    words: NDArray[np.float64]
+    grams: NDArray[np.float64]
     ngrams: int
 
     def probabilities(self, lines: Lines) -> list[NDArray[np.float64]]:
         """By model, of each line and label; a line without a known word has NaN."""
         rows = self._find(lines.wide)
         owner, size = lines.owners()
-        met, own = rows[rows >= 0], owner[rows >= 0]
-        totals, counts = _sums(self.words[met], own, size), _sums(self.known[met], own, size)
+        both, _ = _sums(self.words, rows[rows >= 0], owner[rows >= 0], size)
+        width = self.grams.shape[1]
+        totals, counts = both[:, :width], both[:, width:]
         for n in range(2, self.ngrams + 1):
-            buckets, of = lines.ngrams(n, len(self.grams))
-            totals += _sums(self.grams[buckets], of, size)
-            counts += np.bincount(of, minlength=size)[:, None]
+            more, sizes = _sums(self.grams, *lines.ngrams(n, len(self.grams)), size)
+            totals, counts = totals + more, counts + sizes[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             return [
                 _probabilities(totals[:, first:last] / counts[:, at, None], len(labels), ova)
@@ -143,9 +141,16 @@ class Collapsed:
         return found
 
 
-def _sums(values: NDArray[np.float32], owner: Any, lines: int) -> NDArray[np.float64]:
-    """Sums of rows by line. Added in order, so a line's sum depends neither on its neighbours nor on models beside."""
-    return np.stack([np.bincount(owner, weights=values[:, at], minlength=lines) for at in range(values.shape[1])], axis=1)
+def _sums(table: NDArray[np.float64], rows: Any, owner: Any, lines: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sums of a table's rows by line, and how many there are; `owner` ascends.
+
+    By a sparse product, which adds in order: a line's sum depends neither on its neighbours nor on models beside.
+    """
+    from scipy.sparse import csr_array
+
+    starts = np.searchsorted(owner, np.arange(lines + 1))
+    chosen = csr_array((np.ones(len(rows)), rows.astype(np.int32), starts.astype(np.int32)), shape=(lines, len(table)))
+    return np.asarray(chosen @ table), np.diff(starts)
 
 
 def _probabilities(logits: NDArray[np.float64], labels: int, one_vs_all: bool) -> NDArray[np.float64]:
@@ -225,19 +230,18 @@ def collapse(models: Sequence[Any]) -> Collapsed:
     keys = np.unique(np.concatenate(hashes))
     width = sum(table.shape[1] for _, table, _, _ in parts)
     buckets = len(parts[0][1]) - len(parts[0][0])
-    known, rows = np.zeros((len(keys), len(parts)), dtype=np.float32), np.zeros((len(keys), width), dtype=np.float32)
-    grams, columns = np.zeros((buckets, width), dtype=np.float32), list[tuple[int, int]]()
+    rows, grams, columns = np.zeros((len(keys), width + len(parts))), np.zeros((buckets, width)), list[tuple[int, int]]()
     for at, ((words, table, _, _), own) in enumerate(zip(parts, hashes, strict=True)):
         first = columns[-1][1] if columns else 0
         columns.append((first, first + table.shape[1]))
         place = np.searchsorted(keys, own)
-        known[place, at] = 1
+        rows[place, width + at] = 1
         rows[place, first : columns[-1][1]] = table[: len(words)]
         grams[:, first : columns[-1][1]] = table[len(words) :]
     bounds = (np.arange(1 << _TABLE, dtype=np.uint64)) << np.uint64(64 - _TABLE)
     index = np.append(np.searchsorted(keys, bounds), len(keys)).astype(np.int64)
     return Collapsed(
-        tuple(labels for _, _, labels, _ in parts), tuple(columns), tuple(ova for *_, ova in parts), keys, index, known, rows, grams,
+        tuple(labels for _, _, labels, _ in parts), tuple(columns), tuple(ova for *_, ova in parts), keys, index, rows, grams,
         int(models[0].f.getArgs().wordNgrams),
     )  # fmt: skip
 
