@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from crawlmill.recipe import Recipe
 
 READS = ("documents", "languages", "rewrites", "rewrite_steps", "signals", "signatures", "bands", "verdicts")
+BORROWS = (*READS, "page_index")
 THROUGH = ("identify", "rewrite", "measure", "sketch", "gate")
 ALIKE = ("languages", "rewrite_steps", "signals", "signatures", "verdicts")  # tables that have every document
 HOOK = (
@@ -56,7 +57,7 @@ def candidates(context: Context) -> DataFrame:
 def pages(context: Context) -> DataFrame:
     """The candidates with text, labels and signals: what `recycle_batch` reads. Only narrow columns are exchanged."""
     found = F.broadcast(candidates(context))
-    narrow = context.read("signals", *KEYS, *signals.SIGNALS).join(found, KEYS)
+    narrow = context.read("signals", *KEYS, "scores", *signals.SIGNALS).join(found, KEYS)
     narrow = narrow.join(
         F.broadcast(
             context.read("languages", *KEYS, "language", "language_script", *rules.ANNOTATIONS).join(found.select(*KEYS), KEYS)
@@ -123,7 +124,7 @@ def transform(context: Context) -> dict[str, DataFrame]:
     """Table recycled, and the reserved shards of all tables of documents."""
     hooks = context.recipe.recycle.hooks
     if not hooks:
-        return {name: context.spark.createDataFrame([], contract.load(name).struct()) for name in (*STAGE.writes, *READS)}
+        return {name: context.spark.createDataFrame([], contract.load(name).struct()) for name in (*STAGE.writes, *BORROWS)}
     found = pages(context)
     asks = any(hook.asks for hook, _ in chosen(hooks))
     rows = answered(context, lambda at: recycled(context, found, at), 1) if asks else recycled(context, found)
@@ -172,6 +173,8 @@ def check(context: Context, versions: dict[str, int]) -> list[dict[str, Any]]:
         rows = own(name).select(*KEYS)
         if reconcile.ids(rows.distinct() if name == "rewrite_steps" else rows) != due:
             raise CriticalFailure(f"{name} of {context.job.snapshot} has other ids than the derived documents; not released")
+    if reconcile.ids(own("page_index").where("url IS NULL")) != due:
+        raise CriticalFailure(f"page_index of {context.job.snapshot} has other ids than the derived documents; not released")
     steps = own("recycled")
     named = steps.select(reserved(), F.explode("derived").alias("id"))
     if reconcile.ids(named) != due:
@@ -189,9 +192,9 @@ STAGE = Stage(
     name="recycle",
     reads=READS,
     writes=("recycled",),
-    borrows=(*READS, "contamination"),
+    borrows=(*BORROWS, "contamination"),
     recipe=("recycle",),
-    version=1,
+    version=2,
     transform=transform,
     commit=commit,
     reconcile=check,

@@ -28,7 +28,7 @@ class Commands(click.Group):
             "what-if": "whatif_cli", "fit-thresholds": "thresholds_cli", "replay": "replay", "plan-dedup": "plan_cli",
             "dedup-stats": "dedup_cli", "decontaminate": "dedup_cli", "contamination": "dedup_cli", "dedup-lines": "dedup_cli",
             "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli", "assess": "assess_cli",
-            "load-scores": "scores_cli", "fit-scores": "scores_cli",
+            "load-scores": "scores_cli", "fit-scores": "scores_cli", "cluster": "scores_cli", "train-scorer": "train_scorer_cli",
             "try-hook": "try_hook", "estimate": "estimate_cli"}  # fmt: skip
 
     def list_commands(self, context: click.Context) -> list[str]:

@@ -20,7 +20,9 @@ from crawlmill.recipe import Recipe
 @click.option("--recipe", "recipe_file", help="Recipe file [CRAWLMILL_RECIPE; jobs/recipes/default.yaml].")
 @click.option("--lake", help="Folder of the tables [CRAWLMILL_LAKE; .crawlmill/lake].")
 def estimate(snapshot: str, recipe_file: str | None, lake: str | None) -> None:
-    """What the rewriting hooks of a recipe would ask models for a snapshot: requests, tokens, cost. Nothing is sent.
+    """What the hooks of a recipe would ask models for a snapshot: requests, tokens, cost. Nothing is sent.
+
+    Hooks of recycling are counted once the gate has passed, on the verdicts and texts that there are.
 
     \b
     Example: crawlmill estimate CC-MAIN-2026-43 --recipe with-models.yaml
@@ -28,9 +30,12 @@ def estimate(snapshot: str, recipe_file: str | None, lake: str | None) -> None:
     from crawlmill import recipe
     from crawlmill import snapshot as snapshots
 
-    root, name = layout.lake_root(lake), snapshots.parse(snapshot)
-    found = of(root, name, recipe.load(layout.recipe_path(recipe_file)))
-    click.echo("\n".join(found.lines(priced())))
+    root, name, wanted = layout.lake_root(lake), snapshots.parse(snapshot), recipe.load(layout.recipe_path(recipe_file))
+    click.echo("\n".join(of(root, name, wanted).lines(priced())))
+    if wanted.recycle.hooks:
+        found = of_recycling(root, name, wanted)
+        click.echo("recycling" if found else "recycling         not known before the gate has passed")
+        click.echo("\n".join(f"  {line}" for line in (found.lines(priced()) if found else ())), nl=bool(found))
 
 
 def priced() -> settings.Settings:
@@ -53,6 +58,22 @@ def of(lake: str, snapshot: str, recipe: Recipe) -> Estimate:
         for pending in rewrite_batch(batch, recipe.rewrite, reader(lake, snapshot, [shard])).column("pending").to_pylist():
             found.add(pending)
     return found
+
+
+def of_recycling(lake: str, snapshot: str, recipe: Recipe) -> Estimate | None:
+    """The same for the hooks of recycling; None where the gate has not passed for the snapshot."""
+    from crawlmill.recycle_pages import batches
+    from crawlmill.text.recycle import recycle_batch
+
+    try:
+        found, _ = pins.for_snapshot(lake, "estimate", snapshot, ("documents", "languages", "rewrites", "signals", "verdicts"))
+    except UserError:
+        return None
+    counted, at = Estimate(), {table: version for (table, pinned), version in found.items() if pinned == snapshot}
+    for shard, batch in batches(lake, snapshot, at, recipe):
+        for pending in recycle_batch(batch, recipe.recycle, reader(lake, snapshot, [shard])).column("pending").to_pylist():
+            counted.add(pending)
+    return counted
 
 
 def _batches(lake: str, snapshot: str, at: pins.Pins) -> Iterator[tuple[int, Any]]:

@@ -11,15 +11,15 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import fence, ledger, table
+from crawlmill import fence, layout, ledger, table
 from crawlmill.errors import UserError
 from crawlmill.final_text import KEYS
 from crawlmill.ledger import RunRow
+from crawlmill.text import selection
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -172,8 +172,8 @@ def joined(signals: DataFrame, context: Context) -> DataFrame:
         signals = signals.withColumn("scores", F.map_concat("scores", F.create_map(*entries)))
         signals = signals.drop(*(f"_{name}" for name in external))
     for name, scorer in scorers.items():
-        if scorer.kind == "buckets":
-            signals = signals.withColumn("scores", F.map_concat("scores", F.create_map(F.lit(name), _bucket(scorer))))
+        if scorer.kind in MADE:
+            signals = signals.withColumn("scores", F.map_concat("scores", F.create_map(F.lit(name), MADE[scorer.kind](scorer))))
     return signals
 
 
@@ -191,14 +191,64 @@ def _bucket(scorer: Scorer) -> Column:
     """The greatest of the buckets of some scores: how many cut points each reaches; null where there is no score, or in another language."""
     from pyspark.sql import functions as F
 
-    cuts = json.loads(Path(str(scorer.path)).read_text(encoding="utf-8"))["cuts"]
-    found: list[Column] = []
+    cuts, found = _cuts(scorer), list[Column]()
     for name in scorer.of:
         value = F.col("scores").getItem(name)
         reached = sum(((value >= F.lit(float(cut))).cast("double") for cut in cuts[name]), F.lit(0.0))
         found.append(F.when(value.isNotNull(), reached))
     greatest = F.greatest(*found) if len(found) > 1 else found[0]
     return _valid(scorer, greatest)
+
+
+def _cuts(scorer: Scorer) -> dict[str, Any]:
+    path = layout.model_path(str(scorer.path))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["cuts"]
+    return found
+
+
+def _by_language(scorer: Scorer) -> tuple[Column, Callable[[int], Column]]:
+    """The score that a scorer is made of, and the percentiles of the document's language; null in a language without."""
+    from pyspark.sql import functions as F
+
+    (name,) = scorer.of
+    table = _cuts(scorer)[name]
+    known = F.create_map(
+        *(F.lit(part) for language, own in sorted(table.items()) for part in (language, [float(cut) for cut in own]))
+    )
+    own = known.getItem(F.col("language"))
+    return F.col("scores").getItem(name), own.getItem
+
+
+def _ccnet(scorer: Scorer) -> Column:
+    """CCNet's parts: 0 head, below the language's 30th percentile of perplexity, 1 middle, below the 60th, 2 tail."""
+    from pyspark.sql import functions as F
+
+    value, cut = _by_language(scorer)
+    part = (value >= cut(0)).cast("double") + (value >= cut(1)).cast("double")
+    return _valid(scorer, F.when(~F.isnan(value), part))
+
+
+def _bertin(scorer: Scorer) -> Column:
+    """BERTIN's sampling: the probability that its formula gives the document, less a number in 0 to 1 that hangs on its id and the seed.
+
+    The same as `selection.bertin_gaussian`, `bertin_stepwise` and `chance`: at least 0 is kept.
+    """
+    from pyspark.sql import functions as F
+
+    value, cut = _by_language(scorer)
+    if scorer.form == "gaussian":
+        away = (value - cut(1)) / cut(1)
+        kept = F.lit(scorer.factor or selection.GAUSSIAN) * F.exp(-away * away / F.lit(selection.WIDTH))
+    else:
+        width = F.when(value < cut(0), cut(0)).when(value < cut(1), cut(1) - cut(0)).when(value < cut(2), cut(2) - cut(1))
+        kept = F.least(F.lit(1.0), F.lit(scorer.factor or selection.STEPWISE) / width.otherwise(cut(2) * 10))
+    digest = F.sha2(F.concat(F.lit(f"{scorer.seed}\0"), F.col("id")).cast("binary"), 256)
+    digits = selection.CHANCE_DIGITS
+    chance = (F.conv(F.substring(digest, 1, digits), 16, 10).cast("double") + 0.5) / F.lit(float(16**digits))
+    return _valid(scorer, F.when(~F.isnan(value), kept - chance))
+
+
+MADE = {"buckets": _bucket, "ccnet": _ccnet, "bertin": _bertin}
 
 
 def _valid(scorer: Scorer, value: Column) -> Column:

@@ -33,6 +33,8 @@ def train(texts: Iterable[tuple[str, str]], out: Path, bucket: int, dim: int, qu
         raise UserError(
             f"{bucket} buckets are too few to train reproducibly: give at least {LEAST_BYTES // (4 * dim)}, and quantize the model"
         )
+    if settings.get("wordNgrams", 1) < 2 and not settings.get("maxn"):  # then fastText makes no buckets, and its matrix is small
+        raise UserError("a model of single words cannot be trained reproducibly: let it read pairs of words, or parts of words")
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "train.txt"
         with lines.open("w", encoding="utf-8") as file:

@@ -98,12 +98,23 @@ def newest(lake: str, snapshot: str) -> dict[str, int]:
 
 
 def every_newest(lake: str) -> dict[str, dict[str, int]]:
-    """The same for every snapshot that has passed extract, from one reading of the ledger; oldest snapshot first."""
+    """The same for every snapshot that has passed extract, with derived documents; from one reading of the ledger, oldest snapshot first."""
     by_snapshot: dict[str, list[RunRow]] = {}
     for run in ledger.runs(lake):
         by_snapshot.setdefault(run.snapshot, []).append(run)
     found = {snapshot: together(own) for snapshot, own in sorted(by_snapshot.items()) if snapshot != EVERY}
-    return {snapshot: at for snapshot, at in found.items() if at}
+    return {snapshot: at | derived(by_snapshot[snapshot], at) for snapshot, at in found.items() if at}
+
+
+def derived(runs: Iterable[RunRow], at: dict[str, int]) -> dict[str, int]:
+    """The versions with derived documents: what the last run of recycle wrote, where it rests on the versions `at`; else nothing."""
+    done = [run for run in runs if run.stage == "recycle" and run.verdict in ledger.RELEASED]
+    if not done:
+        return {}
+    read = {entry["table"]: int(entry["version"]) for entry in done[-1].inputs if entry["snapshot"] == done[-1].snapshot}
+    if any(read.get(table, version) != version for table, version in at.items()):
+        return {}
+    return {entry["table"]: int(entry["version"]) for entry in done[-1].outputs}
 
 
 def together(runs: Iterable[RunRow]) -> dict[str, int]:

@@ -196,7 +196,7 @@ class Gate(Section):
 class Bucket(Section):
     """A page's quality bucket: how many of `edges` its score reaches. The score is a sum of weighted annotations; those it lacks count as 0.
 
-    Annotations are signals, columns of `languages` that rules may read, and `rules_failed`. By default a page that fails no rule is in
+    Annotations are signals, `score.NAME`, columns of `languages` that rules may read, and `rules_failed`. By default a page that fails no rule is in
     bucket 19, one that fails a rule in 11, and each further rule costs one: what the gate dropped is never among the best.
     """
 
@@ -213,6 +213,7 @@ class Recycle(Section):
     hooks: tuple[HookSpec, ...] = Field(default=(), description="hooks of phase recycle; each works on the page itself")
     bucket: Bucket = Bucket()
     eligible: bool = Field(default=False, description="make further documents of eligible pages, too")
+    quality: tuple[str, ...] = Field(default=(), description="rules (patterns) on scores that are about quality, so no bar")
     never: tuple[str, ...] = Field(default=(), description="rules (patterns) of which a broken one keeps a page from it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawlmill import limit_table, recipe_scorers
 from crawlmill.errors import UserError
@@ -13,6 +13,7 @@ from crawlmill.llm import settings
 from crawlmill.recipe_file import Source, suggestion
 from crawlmill.sources.lists import digest
 from crawlmill.text import hooks, language, language_model, overlap, recycle, rules, signals
+from crawlmill.text.hooks import interface
 
 if TYPE_CHECKING:
     from crawlmill.recipe import HookSpec, Identify, Recipe, Reference, Rule
@@ -221,17 +222,25 @@ def _check_duplicates(recipe: Recipe, source: Source) -> None:
 
 def _check_recycle(recipe: Recipe, source: Source) -> None:
     path = ("recycle", "bucket")
-    known = {*signals.SIGNALS, *rules.ANNOTATIONS, recycle.RULES_FAILED}
+    known = {*signals.SIGNALS, *rules.ANNOTATIONS, recycle.RULES_FAILED, *recipe_scorers.signal_names(recipe.measure)}
     for name in recipe.recycle.bucket.weights:
         if name not in known:
             place = source.place((*path, "weights", name))
             raise UserError(f"{place}: a bucket cannot weigh {name!r}, which is no annotation{suggestion(name, known)}")
     if list(recipe.recycle.bucket.edges) != sorted(recipe.recycle.bucket.edges):
         raise UserError(f"{source.place((*path, 'edges'))}: the edges of buckets must ascend: sort them")
-    for pattern in recipe.recycle.never:
-        if not fnmatch.filter(recipe.gate.rules, pattern):
-            place = source.place(("recycle", "never"))
-            raise UserError(f"{place}: no rule is called {pattern!r}{suggestion(pattern, recipe.gate.rules)}")
+    for key in ("quality", "never"):
+        for pattern in getattr(recipe.recycle, key):
+            found = fnmatch.filter(recipe.gate.rules, pattern)
+            if not found:
+                place = source.place(("recycle", key))
+                raise UserError(f"{place}: no rule is called {pattern!r}{suggestion(pattern, recipe.gate.rules)}")
+            if key == "quality" and (
+                bars := [name for name in found if recycle.family(recipe.gate.rules[name].signal) != "other"]
+            ):
+                raise UserError(
+                    f"{source.place(('recycle', key))}: rule {bars[0]!r} reads no score, so what it is about is known: take {pattern!r} away"
+                )
     names = [spec.name for spec in recipe.recycle.hooks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(
@@ -254,17 +263,19 @@ def _hook(spec: HookSpec, source: Source, path: tuple[str, ...]) -> HookSpec:
         )
     if path[0] == "recycle" and hook.phase != "recycle":
         raise UserError(f"{source.place(path)}: hook {spec.name!r} is of phase {hook.phase}: put it under rewrite")
+    given: dict[str, Any] = {}
     for key, value in spec.options.items():
         if key not in hook.options:
             raise UserError(
                 f"{source.place((*path, 'options', key))}: hook {spec.name!r} has no option {key!r}{suggestion(key, hook.options)}"
             )
-        if type(value) is not type(hook.options[key]):
-            raise UserError(
-                f"{source.place((*path, 'options', key))}: option {key!r} of hook {spec.name!r} must be a "
-                f"{type(hook.options[key]).__name__}, not {value!r}"
-            )
-    options = {**hook.options, **spec.options}
+        try:
+            given[key] = interface.option(hook, key, value)
+        except ValueError as error:
+            raise UserError(f"{source.place((*path, 'options', key))}: {error}") from None
+    options = {**hook.options, **given}
+    if wrong := hook.check(options):
+        raise UserError(f"{source.place(path)}: hook {spec.name!r}: {wrong}")
     if hook.asks and not (options.get("model") or settings.model()):
         raise UserError(
             f"{source.place(path)}: hook {spec.name!r} asks a language model and names none: give its option `model`, or CRAWLMILL_LLM_MODEL"

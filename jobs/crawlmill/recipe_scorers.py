@@ -11,14 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from crawlmill import layout
 from crawlmill.errors import UserError
 from crawlmill.recipe_file import Source, suggestion
+from crawlmill.text import buckets
 from crawlmill.text.rules import SCORE
 from crawlmill.text.scorer_file import card, sha256
 
 if TYPE_CHECKING:
     from crawlmill.recipe import Measure
 
-Kind = Literal["fasttext", "linear", "words", "regex", "perplexity", "external", "buckets"]
+Kind = Literal["fasttext", "linear", "words", "regex", "perplexity", "external", "buckets", "ccnet", "bertin"]
 FILELESS = ("external",)
+DERIVED = ("buckets", *buckets.PARTS)
+"""Kinds that are made of other scores."""
 UNIT = ("fasttext", "words")
 """Kinds whose scores are shares, 0 to 1."""
 
@@ -30,7 +33,8 @@ class Scorer(BaseModel):
 
     kind: Kind = Field(
         description="fasttext: probability of `label`; linear: weights of signals; words: share of listed words; regex: matches per 1,000 "
-        "characters; perplexity: of an n-gram model in ARPA form; external: from table external_scores; buckets: greatest of `of`, 0 to 19"
+        "characters; perplexity: of an n-gram model in ARPA form; external: from table external_scores; buckets: greatest of `of`, 0 to 19; "
+        "ccnet: 0 head, 1 middle, 2 tail by a perplexity; bertin: at least 0 for the documents that BERTIN's sampling by it keeps"
     )
     version: str = Field(default="1", min_length=1, description="of the scorer; external: the version that is joined")
     path: str | None = Field(default=None, exclude=True, description="file beside the recipe, below the models folder, or a path")
@@ -40,7 +44,13 @@ class Scorer(BaseModel):
     text: Literal["dclm", "craw4llm", "infimm", "line", "letters"] = Field(
         default="dclm", description="fasttext: how a text is prepared; must be what the model was trained with"
     )
-    of: tuple[str, ...] = Field(default=(), description="buckets: the scorers of which the greatest bucket is taken")
+    of: tuple[str, ...] = Field(
+        default=(),
+        description="buckets: the scorers of which the greatest bucket is taken; ccnet, bertin: the one of perplexities",
+    )
+    form: Literal["gaussian", "stepwise"] = Field(default="gaussian", description="bertin: of the sampling")
+    factor: float = Field(default=0.0, ge=0, description="bertin: scales the share that is kept; 0: the authors' .78, or 1.5e5")
+    seed: int = Field(default=0, description="bertin: another number takes another sample")
     scorer: str = Field(default="", description="external: its name in the table; empty: the name here")
 
 
@@ -66,7 +76,7 @@ def _filled(name: str, scorer: Scorer, measure: Measure, source: Source) -> Scor
         )
     if scorer.kind == "fasttext":
         _check_card(name, scorer, path, place)
-    if scorer.kind == "buckets":
+    if scorer.kind in DERIVED:
         _check_cuts(name, scorer, path, place)
     return scorer.model_copy(update={"sha256": found})
 
@@ -77,10 +87,12 @@ def _check_fields(name: str, scorer: Scorer, measure: Measure, place: str) -> No
     if (scorer.path is None) != (scorer.kind in FILELESS):
         remedy = "take `path` away" if scorer.path else "give its `path`"
         raise UserError(f"{place}: scorer {name!r} of kind {scorer.kind} {'has no' if scorer.path else 'needs a'} file: {remedy}")
-    if (scorer.kind == "buckets") != bool(scorer.of):
-        raise UserError(f"{place}: scorer {name!r}: `of` names the scorers of a scorer of kind buckets, and of no other")
+    if (scorer.kind in DERIVED) != bool(scorer.of):
+        raise UserError(f"{place}: scorer {name!r}: `of` names the scorers of one of kind {', '.join(DERIVED)}, and of no other")
+    if scorer.kind in buckets.PARTS and len(scorer.of) != 1:
+        raise UserError(f"{place}: scorer {name!r} of kind {scorer.kind} is made of one score: name one under `of`")
     for other in scorer.of:
-        if other not in measure.scorers or measure.scorers[other].kind == "buckets":
+        if other not in measure.scorers or measure.scorers[other].kind in DERIVED:
             raise UserError(
                 f"{place}: scorer {name!r} takes buckets of {other!r}, which is no scorer{suggestion(other, measure.scorers)}"
             )
@@ -98,11 +110,26 @@ def _check_card(name: str, scorer: Scorer, path: Path, place: str) -> None:
 
 def _check_cuts(name: str, scorer: Scorer, path: Path, place: str) -> None:
     try:
-        known = set(json.loads(path.read_text(encoding="utf-8"))["cuts"])
+        cuts = json.loads(path.read_text(encoding="utf-8"))["cuts"]
+        known = set(cuts)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{place}: {path} holds no cut points: make it by `crawlmill fit-scores`") from None
     if missing := [other for other in scorer.of if other not in known]:
         raise UserError(f"{place}: {path} has no cut points of {missing[0]!r}: make it anew by `crawlmill fit-scores`")
+    for other in scorer.of:
+        points = cuts[other].items() if scorer.kind in buckets.PARTS and isinstance(cuts[other], dict) else [("", cuts[other])]
+        size = len(buckets.PARTS[scorer.kind]) if scorer.kind in buckets.PARTS else None
+        for language, own in points:
+            if not _ascending(own, size) or bool(size) != bool(language):
+                asked = f"{size} numbers for each language (`--parts {scorer.kind}`)" if size else "numbers (`--buckets`)"
+                raise UserError(f"{place}: {path} has for {other!r} no ascending {asked}: make it anew by `crawlmill fit-scores`")
+
+
+def _ascending(values: object, size: int | None) -> bool:
+    """Whether these are numbers in order, as many as asked."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        return False
+    return values == sorted(values) and len(values) == (size or len(values))
 
 
 def signal_names(measure: Measure) -> dict[str, str]:

@@ -23,6 +23,7 @@ from crawlmill.text import fasttext_lines, scorer_file
 
 HELD_OUT = 10  # one host of so many
 GOOD, OTHER = "__label__hq", "__label__cc"  # DCLM's labels
+MORE = ("id", "host", "url", "labels", "embedding", "benchmark")  # columns of a table that are read besides the text
 LEAST = 20  # texts of each kind to train on
 
 
@@ -68,17 +69,17 @@ def _rows(name: str, column: str) -> Iterator[dict[str, Any]]:
         from deltalake import DeltaTable
 
         table = DeltaTable(name).to_pyarrow_dataset()
-        wanted = [known for known in (column, "host", "url") if known in table.schema.names]
+        wanted = [known for known in (column, *MORE) if known in table.schema.names]
         for batch in table.to_batches(columns=wanted):
-            yield from batch.to_pylist()
+            yield from batch.to_pylist(maps_as_pydicts="strict")
     else:
         yield from rowfile.read(name)
 
 
-def examples(rows: Iterable[Mapping[str, Any]], good: bool, text: str, column: str = "text") -> Iterator[Example]:
-    """Rows as examples; the host is the row's `host`, else that of its `url`."""
+def examples(labelled: Iterable[tuple[Mapping[str, Any], bool]], text: str, column: str = "text") -> Iterator[Example]:
+    """Rows, each with whether it is good, as examples; the host is the row's `host`, else that of its `url`."""
     prepare = scorer_file.PREPARATIONS[text]
-    for row in rows:
+    for row, good in labelled:
         if line := prepare(row[column]):
             host = row.get("host") or (urlsplit(str(row["url"])).hostname if row.get("url") else None)
             yield Example(line, good, str(host) if host else None)

@@ -17,7 +17,7 @@ import click
 from crawlmill import layout, rowfile
 from crawlmill.errors import UserError
 from crawlmill.text.hooks import Document, Hook, Progress, available, from_file, progress
-from crawlmill.text.hooks.interface import Options
+from crawlmill.text.hooks.interface import Options, option
 
 CONTEXT_WORDS = 6
 _WORDS = re.compile(r"\s+|[^\s]+")
@@ -67,10 +67,14 @@ def options_of(hook: Hook, given: Iterable[str]) -> Options:
         key, equals, value = text.partition("=")
         if not equals or key not in options:
             raise UserError(f"hook {hook.name!r} has no option {key!r}{suggestion(key, options)}: give --option key=value")
-        read = yaml.safe_load(value)
-        if type(read) is not type(options[key]):
-            raise UserError(f"option {key!r} of hook {hook.name!r} must be a {type(options[key]).__name__}, not {value!r}")
-        options[key] = read
+        try:
+            options[key] = option(hook, key, yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise UserError(f"--option {text}: the value is no YAML: quote it") from None
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    if wrong := hook.check(options):
+        raise UserError(f"hook {hook.name!r}: {wrong}")
     return options
 
 

@@ -14,6 +14,19 @@ from crawlmill.page_index import Place
 
 NEAR = 5  # addresses of the same host that are offered for an unknown one
 VERSIONS = 20  # of the corpus that are looked at, newest first
+STEP = (
+    "hook",
+    "version",
+    "position",
+    "outcome",
+    "reason",
+    "edits",
+    "model",
+    "requests",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost",
+)
 KINDS = {"survivor": "kept", "exact": "exact duplicate", "near": "near duplicate"}
 CAPTURED = (
     "url", "date", "file_path", "offset", "length", "mime", "charset", "charset_source", "title", "html_lang", "published",
@@ -43,7 +56,7 @@ def explain(lake: str, name: str, book: Rulebook) -> dict[str, Any]:
         found, urls = _scan(reader, at[snapshot], snapshot, name)
         places, known = places + found, known + urls
     state = _State(reader, indexed, book)
-    captures = [_capture(state, place, at[place.snapshot]) for place in sorted(places, key=lambda one: one.snapshot)]
+    captures = [_capture(state, place, at[place.snapshot]) for place in sorted(places, key=lambda one: (one.snapshot, one.shard))]
     near = []
     if not places and page_index.as_id(name) is None:
         near = page_index.beside(reader, indexed, name, NEAR) or page_index.alike(name, list(dict.fromkeys(known)), NEAR)
@@ -102,7 +115,8 @@ def _capture(state: _State, place: Place, at: dict[str, int]) -> dict[str, Any]:
     text = changed["text"] if changed else row["text"]
     found |= {"chars": len(text), "excerpt": excerpts.mask(text)}
     found["language"] = _row(state.reader, "languages", place, at, drop=("snapshot", "shard", "id"))
-    found["hooks"] = _hooks(state.reader, place, at)
+    found["hooks"] = _hooks(state.reader, "rewrite_steps", place, at)
+    found["recycled"] = _hooks(state.reader, "recycled", place, at, ("bucket", "derived"))
     found["diff"] = excerpts.diff(row["text"], text) if changed else None
     judged = _row(state.reader, "verdicts", place, at)
     found["gate"] = _gate(state.book, judged) if judged else None
@@ -139,12 +153,12 @@ def _means(table: str, column: str, value: str | None) -> str:
     return enum.get(value or "", "")
 
 
-def _hooks(reader: Reader, place: Place, at: dict[str, int]) -> list[dict[str, Any]]:
-    if "rewrite_steps" not in at:
+def _hooks(reader: Reader, table: str, place: Place, at: dict[str, int], more: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """What hooks did with the document, in their order: those before dedup, or those of recycling."""
+    if table not in at:
         return []
-    columns = ["hook", "version", "position", "outcome", "reason", "edits", "model"]
-    rows = reader.by_id("rewrite_steps", at["rewrite_steps"], place.snapshot, place.shard, [str(place.id)], columns)
-    return sorted(rows, key=lambda row: row["position"])
+    rows = reader.by_id(table, at[table], place.snapshot, place.shard, [str(place.id)], [*STEP, *more])
+    return sorted(rows, key=lambda row: (row["position"], row["hook"]))
 
 
 def _gate(book: Rulebook, judged: dict[str, Any]) -> dict[str, Any]:

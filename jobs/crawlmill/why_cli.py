@@ -75,6 +75,8 @@ def facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", "documents has no such row at the version that passed: the lake is damaged, or VACUUM took the files"
         return
     yield "url", capture["url"]
+    if capture["parent_id"]:
+        yield "derived", f"by recycling, from {capture['parent_id']}"
     yield "captured", f"{capture['date']} in {capture['file_path']}, byte {capture['offset']}, {capture['length']} bytes"
     source = f"{capture['charset_source']}: {capture['charset_source_means']}"
     yield "charset", f"{capture['charset']} ({source})" + (f"; cut: {capture['truncated']}" if capture["truncated"] else "")
@@ -84,9 +86,7 @@ def facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "", capture["excerpt"]
     if capture["language"]:
         yield "language", _language(capture["language"], capture["html_lang"])
-    for hook in capture["hooks"]:
-        because = f" ({hook['reason']})" if hook["reason"] else ""
-        yield "hook", f"{hook['hook']} {hook['version']}: {hook['outcome']}{because}, {hook['edits']} edits"
+    yield from (("hook", _step(hook)) for hook in capture["hooks"])
     if capture["diff"]:
         yield "changed", capture["diff"]
     if capture["gate"]:
@@ -100,6 +100,19 @@ def facts(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "release",
             f"{one['name']} of {one['created_at'][:10]}: stands for {one['stands_for']} documents, rehydration weight {one['weight']}",
         )
+    for hook in capture["recycled"]:
+        yield "recycled", f"{_step(hook)}, in bucket {hook['bucket']}"
+        yield from (("", f"made {identity}") for identity in hook["derived"])
+
+
+def _step(hook: dict[str, Any]) -> str:
+    """What a hook did, and what it took to ask."""
+    because = f" ({hook['reason']})" if hook["reason"] else ""
+    told = f"{hook['hook']} {hook['version']}: {hook['outcome']}{because}, {hook['edits']} edits"
+    if not hook["model"]:
+        return told
+    tokens = f"{hook['prompt_tokens']} tokens read, {hook['completion_tokens']} written"
+    return f"{told}; {hook['model']} answered {len(hook['requests'] or ())} requests, {tokens}, cost {hook['cost'] or 0:.4f}"
 
 
 def _rejected(capture: dict[str, Any]) -> Iterator[tuple[str, str]]:

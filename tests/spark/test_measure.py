@@ -7,7 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from crawlmill import external_scores, ledger, recipe, table, trial, whatif
+from crawlmill.recipe_scorers import Scorer
+from crawlmill.text import selection
 from crawlmill.text.signals import LINES, SIGNALS, measure, measure_lines
 from tests.fixtures.lakes import NEW, put_documents, record_id, run
 
@@ -69,3 +73,34 @@ def test_scores_in_signals_gate_and_quality(spark: Any, lake: str, tmp_path: Pat
     done = run(spark, lake, "measure", NEW, tmp_path / "own.yaml")
     external_scores.load(lake, NEW, external_scores.read(given[:1], "rows"))
     assert run(spark, lake, "measure", NEW, tmp_path / "own.yaml").run_id != done.run_id
+
+
+def test_parts_and_samples_by_perplexity_as_the_formulas_say(spark: Any, tmp_path: Path) -> None:
+    """CCNet's head, middle and tail, and BERTIN's sampling, worked out by Spark: the same numbers as the functions give."""
+    quartiles = (536394.99, 662247.50, 919250.87)
+    (tmp_path / "ccnet.json").write_text(json.dumps({"cuts": {"ppl": {"spa": [200, 300], "fin": [2, 3]}}}))
+    (tmp_path / "bertin.json").write_text(json.dumps({"cuts": {"ppl": {"spa": quartiles}}}))
+    common = {"of": ["ppl"], "languages": ["spa", "fin", "eng"]}
+    made = {
+        "part": Scorer(kind="ccnet", path=str(tmp_path / "ccnet.json"), **common),
+        "even": Scorer(kind="bertin", path=str(tmp_path / "bertin.json"), seed=7, **common),
+        "steps": Scorer(kind="bertin", path=str(tmp_path / "bertin.json"), form="stepwise", seed=7, **common),
+        "more": Scorer(kind="bertin", path=str(tmp_path / "bertin.json"), factor=0.9, **common),
+    }
+    values = [("spa", 199.9), ("spa", 200.0), ("spa", 300.0), ("fin", 2.5), ("eng", 1.0), ("deu", 1.0), ("spa", None)]
+    values += [("spa", quartile) for quartile in quartiles] + [("spa", 2e6)]
+    rows = [(f"<urn:uuid:{n}>", language, {"ppl": value}) for n, (language, value) in enumerate(values)]
+    frame = spark.createDataFrame(rows, "id string, language string, scores map<string,double>")
+    found = frame.select(
+        "id", "language", "scores.ppl", *(external_scores.MADE[one.kind](one).alias(name) for name, one in made.items())
+    )
+    told = {row["id"]: row for row in found.collect()}
+    assert [told[f"<urn:uuid:{n}>"]["part"] for n in range(7)] == [0.0, 1.0, 2.0, 1.0, None, None, None]
+    for row in told.values():
+        if row["language"] != "spa" or row["ppl"] is None:
+            assert row["even"] is row["steps"] is None
+            continue
+        drawn = {seed: selection.chance(row["id"], seed) for seed in (0, 7)}
+        assert row["even"] == pytest.approx(selection.bertin_gaussian(row["ppl"], quartiles[1]) - drawn[7], abs=1e-12)
+        assert row["steps"] == pytest.approx(selection.bertin_stepwise(row["ppl"], quartiles) - drawn[7], abs=1e-12)
+        assert row["more"] == pytest.approx(selection.bertin_gaussian(row["ppl"], quartiles[1], 0.9) - drawn[0], abs=1e-12)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawlmill import audit, drift, funnel, pins, recycle_report, stage, table
+from crawlmill import audit, defined_at, drift, funnel, pins, recycle_report, stage, table, why
 from crawlmill.snapshot import RESERVED
 from crawlmill.text.recycle import derived_id
 from tests.fixtures import lakes, prose
@@ -27,7 +28,9 @@ recycle:
 publish:
   mix: {rewritten: 0.5}
 """
-DERIVED = ("documents", "languages", "rewrites", "rewrite_steps", "signals", "signatures", "bands", "verdicts", "recycled")
+DERIVED = (
+    "documents", "languages", "rewrites", "rewrite_steps", "signals", "signatures", "bands", "verdicts", "page_index", "recycled",
+)  # fmt: skip
 
 
 def reply(body: dict[str, Any]) -> str:
@@ -57,9 +60,7 @@ def test_dropped_pages_are_rewritten_once_and_go_the_way_of_any_document(
     lakes.ingest(spark, lake, NEW, file)
     with running(reply=reply) as at:
         monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", at.url)
-        monkeypatch.setenv("CRAWLMILL_FAILPOINT", "recycle:committed:signals=fail")
-        with pytest.raises(RuntimeError, match="failpoint"):
-            lakes.run(spark, lake, "recycle", NEW, file)
+        check_that_half_a_state_is_read_by_nobody(spark, lake, file, monkeypatch)
         monkeypatch.undo()
         monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", at.url)
         assert lakes.run(spark, lake, "recycle", NEW, file).verdict == "passed"
@@ -69,8 +70,25 @@ def test_dropped_pages_are_rewritten_once_and_go_the_way_of_any_document(
     for name in ("dedup", "publish"):
         lakes.run(spark, lake, name, pins.EVERY, file)
     check_corpus(spark, lake)
+    check_why(lake)
     check_a_raw_stage_that_runs_again(spark, lake, file)
     check_the_mix(spark, lake, file)
+
+
+def check_that_half_a_state_is_read_by_nobody(spark: Any, lake: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts that die while asking, at each commit, and before the ledger. What the transform gives is worked out once for all of them."""
+    declared, kept = stage.load("recycle"), dict[str, Any]()
+
+    def once(context: stage.Context) -> dict[str, Any]:
+        if not kept:
+            kept.update({name: (rows.collect(), rows.schema) for name, rows in declared.transform(context).items()})
+        return {name: context.spark.createDataFrame(*given) for name, given in kept.items()}
+
+    for place in ("llm:answered:3", *(f"recycle:committed:{name}" for name in DERIVED), "recycle:before_ledger"):
+        monkeypatch.setenv("CRAWLMILL_FAILPOINT", f"{place}=fail")
+        with pytest.raises(RuntimeError, match="failpoint"):
+            stage.run(replace(declared, transform=once), lakes.job(lake, NEW, file), spark)
+        assert pins.ingested(lake, recycled=True) == pins.ingested(lake), place
 
 
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +135,14 @@ def check_corpus(spark: Any, lake: str) -> None:
     )
     whole = funnel.of(lake, NEW)
     assert whole and whole.published and sum(line.kept for line in whole.lines) == 3 and whole.recycled == found
+
+
+def check_why(lake: str) -> None:
+    """By the page's address: the page with what was made of it, the document with who made it and at what cost."""
+    page, made = why.explain(lake, "https://short.example.org/", defined_at.rulebook())["captures"]
+    assert page["recycled"][0]["derived"] == [made["id"]] and made["parent_id"] == page["id"]
+    assert (made["verdict"], made["hooks"][0]["hook"], made["hooks"][0]["model"]) == ("kept", "rewire", "tiny-served")
+    assert why.explain(lake, made["id"], defined_at.rulebook())["captures"] == [made]
 
 
 def check_a_raw_stage_that_runs_again(spark: Any, lake: str, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,19 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not KenLM's binary"):
         arpa.load(tmp_path / "binary", "")
+
+
+def test_words_of_every_script() -> None:
+    """As by the definition, character by character: NFC, small letters, letters and marks as they are, digits 0, the rest a blank."""
+
+    def plain(text: str) -> str:
+        kinds = [(sign, unicodedata.category(sign)) for sign in unicodedata.normalize("NFC", text).lower()]
+        return "".join(
+            sign if kind[0] in "LM" or sign == "\n" or kind in ("Nl", "No") else "0" if kind == "Nd" else " "
+            for sign, kind in kinds
+        )
+
+    every = ["".join(map(chr, range(first, first + 256))) for first in range(0, 0x30000, 256)]
+    for text in [*every, "İSTANBUL ΣΑΣ. Σ", "a\ud800b", "l’État ‘x’ 3½ ①"]:
+        alone = arpa._ALONE.sub(r" \1 ", plain(text))
+        assert list(arpa.words_of(text)) == [line.split() for line in alone.split("\n") if line.split()], hex(ord(text[0]))

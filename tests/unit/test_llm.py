@@ -171,6 +171,13 @@ def test_a_stream_is_put_together_from_its_events() -> None:
         assert (found.text, found.finish, found.prompt_tokens, found.completion_tokens) == ("a\u2028b ü", "length", 3, 2)
 
 
+def test_a_stream_may_hold_comments_marks_of_events_and_halves_of_pairs() -> None:
+    odd = b'event: x\ndata: {"choices": [{"delta": {"content": "\\ud83d data: {"}}]}\n\n: wait\n\n' + events(piece(" b", "stop"))
+    assert wire.read_completion("k", wire.put_together(odd), 0, Settings()).text == "? data: { b"
+    whole = events(piece("x\n\ndata: y"), piece(None, "stop"), "[DONE]").replace(b"data: ", b"data:", 1)
+    assert wire.read_completion("k", wire.put_together(whole), 0, Settings()).text == "x\n\ndata: y"
+
+
 @pytest.mark.parametrize(
     "raw", [b"", events(piece("cut")), events(piece("a", "stop"), {"error": "overloaded"}), b"data: {cut\n\n"]
 )

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cli, contract, ledger, recipe, table
-from crawlmill.estimate_cli import of
+from crawlmill import cli, contract, ledger, pins, recipe, recycle_pages, table
+from crawlmill.estimate_cli import of, of_recycling
 from crawlmill.ledger import RunRow
 from crawlmill.llm.estimate import Estimate
 from crawlmill.llm.settings import Settings
+from crawlmill.text import recycle
 from crawlmill.text.hooks.chat import Request
-from tests.fixtures import lake_tables, prose
+from tests.fixtures import lake_tables, prose, seen
 from tests.fixtures.endpoint import running
 from tests.fixtures.lakes import document
 
@@ -81,6 +82,30 @@ def test_estimate_of_a_snapshot(
     assert call(monkeypatch, "estimate", S, "--recipe", str(file), "--lake", lake) == 0
     assert "requests          4 of 4 documents" in capsys.readouterr().out
     assert of(lake, S, recipe.load()).requests == 0
+
+
+def test_recycling_is_estimated_on_what_the_gate_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, lake = tmp_path / "recycle.yaml", str(tmp_path / "lake")
+    file.write_text(
+        "extends: default\nrecycle:\n  hooks: [{name: rewire, options: {model: tiny}}]\n  never: [list_ratio]\n", encoding="utf-8"
+    )
+    seen.make(lake)
+    chosen = recipe.load(file)
+    at = pins.newest(lake, S)
+    found = recycle_pages.candidates(lake, S, at["verdicts"], chosen)
+    judged = {row["id"]: row for row in seen.verdicts(seen.documents(S))}
+    expected = {
+        name for name, row in judged.items()
+        if not row["eligible"] and {rule["rule"] for rule in row["failed"]} <= set(recycle.open_to(chosen.gate, chosen.recycle))
+    }  # fmt: skip
+    assert {name for own in found.values() for name in own} == expected and 0 < len(expected) < len(judged)
+    told = of_recycling(lake, S, chosen)
+    assert told and told.requests == told.documents > 0
+    assert call(monkeypatch, "estimate", S, "--recipe", str(file), "--lake", lake) == 0
+    assert f"recycling\n  requests          {told.requests} of {told.documents} documents" in capsys.readouterr().out
+    assert of_recycling(lake, "CC-MAIN-2025-05", chosen) is None
 
 
 def test_the_connection_of_airflow_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -433,3 +433,32 @@ def test_a_recipe_names_the_model_or_the_environment_does(monkeypatch: pytest.Mo
     for name in ("rewire", "nemotron_list", "entigraph"):
         with pytest.raises(UserError, match="cannot run before dedup"):
             recipe.from_mapping({"rewrite": {"hooks": [{"name": name}]}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("wrap", {"style": "rhymed"}, "there are easy, medium, hard, qa"),
+        ("wrap", {"max_tokens": 0}, "option 'max_tokens' is 0: give one from 1"),
+        ("wrap", {"passage_tokens": -5}, "give one from 1"),
+        ("annotate", {"temperature": 9.0}, "from 0 to 2"),
+        ("annotate", {"share": float("nan")}, "option 'share' is nan"),
+        ("annotate", {"share": 2}, "option 'share' is 2"),
+        ("annotate", {"topics": []}, "option 'topics' must list words"),
+        ("math_steps", {"languages": "eng"}, "must be a list"),
+        ("math_steps", {"max_tokens": True}, "must be a int, not True"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused_by_the_loader(name: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        recipe.from_mapping({"rewrite": {"hooks": [{"name": name, "options": {"model": "tiny", **options}}]}})
+
+
+def test_more_that_cannot_be_meant_and_a_whole_number_for_a_fraction() -> None:
+    for options in ({"min_bucket": 12, "max_bucket": 3}, {"min_ratio": 3, "max_ratio": 2.0}):
+        with pytest.raises(UserError, match="no document could pass"):
+            recipe.from_mapping({"recycle": {"hooks": [{"name": "rewire", "options": {"model": "tiny", **options}}]}})
+    (spec,) = recipe.from_mapping(
+        {"recycle": {"hooks": [{"name": "rewire", "options": {"model": "t", "max_ratio": 4}}]}}
+    ).recycle.hooks
+    assert spec.options["max_ratio"] == 4.0 and type(spec.options["max_ratio"]) is float

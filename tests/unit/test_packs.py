@@ -46,3 +46,26 @@ def test_thai_rules_on_texts_without_spaces() -> None:
     assert "gopher_short_doc" in broken["short"] and "gopher_short_doc" not in broken["article"]
     assert broken["more"] - broken["article"] == {"read_more"}
     assert broken["latin"] - broken["article"] == {"thai_letters"}
+
+
+def test_a_list_of_words_tells_pages_of_its_kind() -> None:
+    path = layout.recipes_dir() / "packs" / "gambling_eng.txt"
+    named = {"gambling": {"kind": "words", "path": str(path), "languages": ["eng"]}}
+    rule = {"gambling": {"signal": "score.gambling", "op": "max", "limit": 0.05}}
+    found = recipe.from_mapping({"measure": {"scorers": named}, "gate": {"rules": rule}})
+    texts = {
+        "site": "Casino bonus: free spins on every slot machine, jackpot tonight, no deposit bonus for poker and roulette.",
+        "mill": "The miller played cards on Sundays, and once he won a goose at the village fair, which his wife let go.",
+        "other": "Kasino casino jackpot poker",
+    }
+    rows = [
+        {"snapshot": "s", "shard": 0, "id": name, "text": text, "language": "deu" if name == "other" else "eng"}
+        for name, text in texts.items()
+    ]
+    told = {
+        row["id"]: dict(row["scores"])["gambling"]
+        for row in signals.measure_batch(pa.RecordBatch.from_pylist(rows), found.measure).to_pylist()
+    }
+    assert told["site"] > 0.5 and told["mill"] == 0 and told["other"] is None
+    broken = rules.failed(rules.rules_for(found.gate, "eng"), {"score.gambling": told["site"]})
+    assert [one.rule for one in broken] == ["gambling"]

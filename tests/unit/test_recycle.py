@@ -61,6 +61,40 @@ def test_a_bucket_is_a_linear_score_cut_at_edges() -> None:
     assert recycle.bucket({}, own) == 1 and recycle.bucket({"fineweb_list_ratio": 1.0}, own) == 0
 
 
+SCORED = {
+    "measure": {"scorers": {"dclm": {"kind": "external"}, "adult": {"kind": "external"}}},
+    "gate": {
+        "rules": {
+            "dclm": {"signal": "score.dclm", "op": "min", "limit": 0.02},
+            "adult": {"signal": "score.adult", "op": "max", "limit": 0.5},
+        }
+    },
+}
+
+
+def test_a_rule_on_a_score_bars_unless_the_recipe_says_that_it_is_about_quality() -> None:
+    given = recipe.from_mapping(SCORED)
+    assert {"dclm", "adult"} <= recycle.barring(given.gate, given.recycle)
+    given = recipe.from_mapping({**SCORED, "recycle": {"quality": ["dc*"]}})
+    assert "dclm" in recycle.open_to(given.gate, given.recycle) and "adult" in recycle.barring(given.gate, given.recycle)
+    given = recipe.from_mapping({**SCORED, "recycle": {"quality": ["dclm"], "never": ["dclm"]}})
+    assert "dclm" in recycle.barring(given.gate, given.recycle)
+    for pattern, words in (("dlcm", "did you mean"), ("language_*", "reads no score")):
+        with pytest.raises(UserError, match=words):
+            recipe.from_mapping({**SCORED, "recycle": {"quality": [pattern]}})
+
+
+def test_hooks_route_by_a_trained_score() -> None:
+    by_score = {"weights": {"score.dclm": 1.0}, "edges": [1.0, 2.0, 3.0]}
+    given = recipe.from_mapping({**SCORED, "recycle": {"bucket": by_score}})
+    for scores in ([("dclm", 2.0), ("adult", None)], {"dclm": 2.0}):  # as Arrow gives a map, as a struct
+        page = recycle.read({"text": PAGE, "failed": [], "scores": scores}, given.recycle)
+        assert page.signals["score.dclm"] == 2.0 and page.signals["quality_bucket"] == 2.0
+        assert "score.adult" not in page.signals
+    with pytest.raises(UserError, match=r"cannot weigh 'score.dlcm'.*did you mean"):
+        recipe.from_mapping({**SCORED, "recycle": {"bucket": {"weights": {"score.dlcm": 1.0}}}})
+
+
 def test_ids_of_derived_documents_hang_on_parent_hook_and_number_alone() -> None:
     first = recycle.derived_id("<urn:uuid:1>", "rewire@1", 0)
     assert first == recycle.derived_id("<urn:uuid:1>", "rewire@1", 0) and len(first) == 47 and first[24] == "8"

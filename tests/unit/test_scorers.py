@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -74,6 +75,28 @@ def test_the_same_probabilities_as_fasttext(trained: Path) -> None:
         for line in lines
     ]
     assert alone == table.tolist()
+
+
+def test_models_that_are_asked_together_say_what_each_says_alone(tmp_path: Path, trained: Path) -> None:
+    train, _ = training.split(EXAMPLES)
+    paths = [trained, tmp_path / "half.bin", tmp_path / "ova.bin", tmp_path / "small.bin"]
+    for path, part, preset in zip(
+        paths[1:], (train[:150], train, train),
+        (SMALL, replace(SMALL, loss="ova", ngrams=3), SMALL), strict=True,
+    ):  # fmt: skip
+        training.train(part, path, preset, {}, quantize=path.stem == "small")
+    files = tuple((path, scorer_file.sha256(path)) for path in paths)
+    lines = [planted(seed % 3 > 0, seed) for seed in range(40)] + ["", "unknown words alone"]
+    read = fasttext_lines.read(lines)
+    for (labels, table), (path, sha256) in zip(fasttext_lines.load_all(files)(read, lines), files, strict=True):
+        alone = fasttext_lines.load(path, sha256)(read, lines)
+        assert labels == alone[0] and np.array_equal(table, alone[1], equal_nan=True)
+    named = {path.stem: scorer("fasttext", path, languages=["eng"] if path is paths[1] else None) for path in paths}
+    told = scores(lines, ["deu", "eng"] * 21, {}, named)
+    assert (
+        all(value is None for value in told["half"][::2]) and told["half"][1] == scores(lines[1:2], ["eng"], {}, named)["half"][0]
+    )
+    assert told["quality"][:5] == [scores([line], ["deu"], {}, named)["quality"][0] for line in lines[:5]]
 
 
 def test_one_vs_all_and_quantised_models(tmp_path: Path) -> None:
@@ -217,6 +240,12 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
         ({"a": {"kind": "external", "of": ["b"]}}, "`of` names the scorers"),
         ({"a": {"kind": "buckets", "path": "{cuts}", "of": ["b"]}}, "takes buckets of 'b', which is no scorer"),
         ({"a": {"kind": "buckets", "path": "{cuts}", "of": ["c"]}, "c": {"kind": "external"}}, "has no cut points of 'c'"),
+        (
+            {"a": {"kind": "ccnet", "path": "{cuts}", "of": ["b"]}, "b": {"kind": "external"}},
+            "no ascending 2 numbers for each language",
+        ),
+        ({"a": {"kind": "bertin", "path": "{cuts}", "of": ["b", "b"]}, "b": {"kind": "external"}}, "is made of one score"),
+        ({"a": {"kind": "bertin", "path": "{cuts}", "of": []}}, "`of` names the scorers"),
         ({"a": {"kind": "words", "path": "{cuts}", "sha256": "0" * 64}}, "has sha256 .*, not 000"),
     ],
 )
@@ -269,6 +298,16 @@ def test_thresholds_and_cut_points_of_measured_rows(tmp_path: Path) -> None:
         scores([row["text"] for row in texts], ["eng"] * 12, {}, recipe.load(tmp_path / "own.yaml").measure.scorers)["places"]
     )  # type: ignore[type-var]
     assert limit == pytest.approx(told[9], rel=1e-5)
+    for parts, size in (("ccnet", 2), ("bertin", 3)):
+        done = runner.invoke(cli, ["fit-scores", measured, "--scorer", "places", "--parts", parts, "--min-documents", "5"])
+        cuts = json.loads(done.output)["cuts"]["places"]["eng"]
+        assert len(cuts) == size and cuts == sorted(cuts) and cuts[0] == pytest.approx(told[3 if parts == "ccnet" else 2])
+        (tmp_path / f"{parts}.json").write_text(done.output)
+        (tmp_path / "parts.yaml").write_text(
+            f"extends: own.yaml\nmeasure: {{scorers: {{part: {{kind: {parts}, path: {parts}.json, of: [places]}}}}}}\n"
+            "gate: {rules: {part: {signal: score.part, op: max, limit: 1}}}\n"
+        )
+        assert recipe.load(tmp_path / "parts.yaml").measure.scorers["part"].of == ("places",)
     for by in ("tokens", "characters", "bytes"):
         done = runner.invoke(cli, ["fit-scores", measured, "--scorer", "places", "--buckets", "--by", by])
         cuts = json.loads(done.output)

@@ -89,6 +89,11 @@ def test_preselect_teacher() -> None:
 def test_betr() -> None:
     assert selection.betr_ranks([[0.9, 0.1, 0.2], [0.3, 0.8, 0.1]]).tolist() == [1, 1, 2]
     assert selection.betr_ranks([[0.9, 0.1, 0.2], [0.9, 0.1, 0.2], [0.3, 0.8, 0.1]]).tolist() == [1, 1, 2]
+    targets, pool = np.random.default_rng(4).normal(size=(2, 70, 8))
+    best, example = selection.betr_best(targets, pool)
+    assert best.tolist() == selection.betr_ranks(targets @ pool.T).tolist()
+    order = np.argsort(-(targets @ pool.T), axis=1, kind="stable")
+    assert all(order[example[at], best[at] - 1] == at for at in range(70))
     labels = selection.betr_labels(range(100), [str(n) for n in range(100)])
     assert (
         labels[:10] == [1] * 10

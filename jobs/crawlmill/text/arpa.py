@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import repeat
 from pathlib import Path
 from typing import TextIO
@@ -30,17 +31,21 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class _Plain(dict[int, str | int]):
-    """What becomes of a character: letters and marks stay, digits are 0, the rest is a blank. Filled as characters are met."""
-
-    def __missing__(self, code: int) -> str | int:
-        kind = unicodedata.category(chr(code))
-        self[code] = code if kind[0] in "LM" or code == 10 else "0" if kind == "Nd" else code if kind[0] == "N" else " "
-        return self[code]
+def _becomes(code: int) -> int:
+    """What becomes of a character: letters (small ones), marks and ends of lines stay, digits are 0, the rest is a blank."""
+    small = chr(code).lower()
+    kind, code = unicodedata.category(small[0]), ord(small[0])
+    return code if kind[0] in "LM" or code == 10 or (kind[0] == "N" and kind != "Nd") else ord("0") if kind == "Nd" else ord(" ")
 
 
-_PLAIN = _Plain()
-_ASCII = "".join(chr(code).lower() for code in range(128)).translate(_PLAIN).encode() + bytes(128)
+@cache
+def _plain() -> NDArray[np.uint32]:
+    """The same of all code points."""
+    return np.array([_becomes(code) for code in range(sys.maxunicode + 1)], dtype=np.uint32)
+
+
+_ASCII = bytes(map(_becomes, range(128))) + bytes(128)
+_ODD = re.compile("[Σİ]")  # whose small letter hangs on what stands beside, or is two
 _FAR = re.compile("[\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff]")  # where the scripts of the next line lie; a quick look
 _ALONE = regex.compile(r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)")
 
@@ -119,7 +124,10 @@ def words_of(text: str) -> Iterator[list[str]]:
     if text.isascii():  # the same, several times as fast
         plain = text.encode().translate(_ASCII).decode()
     else:
-        plain = unicodedata.normalize("NFC", text).lower().translate(_PLAIN)
+        text = unicodedata.normalize("NFC", text)
+        text = text.lower() if _ODD.search(text) else text
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        plain = _plain()[points].tobytes().decode("utf-32-le", "surrogatepass")
         if _FAR.search(plain):
             plain = _ALONE.sub(r" \1 ", plain)
     for line in plain.split("\n"):

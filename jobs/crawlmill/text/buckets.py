@@ -11,6 +11,8 @@ from crawlmill.errors import UserError
 
 SHARES = tuple(percent / 100 for percent in range(5, 100, 5))
 """Nemotron-CC's percentiles: 19 cut points, 20 buckets."""
+PARTS = {"ccnet": (0.3, 0.6), "bertin": (0.25, 0.5, 0.75)}
+"""Percentiles by language: CCNet's head and middle end there (Wenzek et al. 2020), BERTIN's sampling takes quartiles."""
 _SLACK = 1e-12  # of the whole weight: sums of weights are no exact shares of it
 
 

@@ -89,100 +89,172 @@ def _fnv(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np
 
 @dataclass(frozen=True)
 class Collapsed:
-    """A classifier with a number a word and label, one for both of two labels: rows of `weights` are words, then buckets of n-grams."""
+    """Classifiers with n-grams of one length and as many buckets, a number a word and label each, one for both of two labels.
 
-    labels: tuple[str, ...]
+    Attributes:
+        labels: of each model.
+        columns: of the tables, where each model's begin and end.
+        one_vs_all: of each model.
+        keys: wide hashes of all words that a model knows, in order, and `index`, where those of a slot begin.
+        words: a row a word: its weights, and then by model 1 where it knows the word.
+        grams: weights of buckets of n-grams.
+        ngrams: words of the longest n-gram.
+    """
+
+    labels: tuple[tuple[str, ...], ...]
+    columns: tuple[tuple[int, int], ...]
+    one_vs_all: tuple[bool, ...]
     keys: NDArray[np.uint64]
-    rows: NDArray[np.int64]
     index: NDArray[np.int64]
-    weights: NDArray[np.float32]
-    words: int
+    words: NDArray[np.float64]
+    grams: NDArray[np.float64]
     ngrams: int
-    buckets: int
-    one_vs_all: bool
 
-    def probabilities(self, lines: Lines) -> NDArray[np.float64]:
-        """Of each line and label; a line without a known word has NaN."""
-        known = self._find(lines.wide)
+    def probabilities(self, lines: Lines) -> list[NDArray[np.float64]]:
+        """By model, of each line and label; a line without a known word has NaN."""
+        rows = self._find(lines.wide)
         owner, size = lines.owners()
-        totals, counts = self._sums(known[known >= 0], owner[known >= 0], size)
+        both, _ = _sums(self.words, rows[rows >= 0], owner[rows >= 0], size)
+        width = self.grams.shape[1]
+        totals, counts = both[:, :width], both[:, width:]
         for n in range(2, self.ngrams + 1):
-            buckets, of = lines.ngrams(n, self.buckets)
-            more, number = self._sums(self.words + buckets, of, size)
-            totals, counts = totals + more, counts + number
+            more, sizes = _sums(self.grams, *lines.ngrams(n, len(self.grams)), size)
+            totals, counts = totals + more, counts + sizes[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            logits = totals / counts[:, None]
-        if self.one_vs_all:
-            return np.asarray(1 / (1 + np.exp(-logits)))
-        if logits.shape[1] < len(self.labels):  # two labels: the difference is kept
-            logits = np.concatenate([logits, np.zeros_like(logits)], axis=1)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-    def _sums(self, rows: Any, owner: Any, lines: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Sums of weights and numbers of rows by line. Added in order, so a line's sum does not depend on its neighbours."""
-        columns = [np.bincount(owner, weights=self.weights[rows, at], minlength=lines) for at in range(self.weights.shape[1])]
-        return np.stack(columns, axis=1), np.bincount(owner, minlength=lines)
+            return [
+                _probabilities(totals[:, first:last] / counts[:, at, None], len(labels), ova)
+                for at, (labels, (first, last), ova) in enumerate(zip(self.labels, self.columns, self.one_vs_all, strict=True))
+            ]
 
     def _find(self, wide: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Row of each word, -1 for one that the model does not know."""
+        """Row of each word, -1 for one that no model knows."""
         found = np.full(len(wide), -1, dtype=np.int64)
         slot = (wide >> np.uint64(64 - _TABLE)).astype(np.int64)
         at, end = self.index[slot], self.index[slot + 1]
         open_ = np.flatnonzero(at < end)
         while len(open_):
             hit = self.keys[at[open_]] == wide[open_]
-            found[open_[hit]] = self.rows[at[open_[hit]]]
+            found[open_[hit]] = at[open_[hit]]
             open_ = open_[~hit]
             at[open_] += 1
             open_ = open_[at[open_] < end[open_]]
         return found
 
 
+def _sums(table: NDArray[np.float64], rows: Any, owner: Any, lines: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sums of a table's rows by line, and how many there are; `owner` ascends.
+
+    By a sparse product, which adds in order: a line's sum depends neither on its neighbours nor on models beside.
+    """
+    from scipy.sparse import csr_array
+
+    starts = np.searchsorted(owner, np.arange(lines + 1))
+    chosen = csr_array((np.ones(len(rows)), rows.astype(np.int32), starts.astype(np.int32)), shape=(lines, len(table)))
+    return np.asarray(chosen @ table), np.diff(starts)
+
+
+def _probabilities(logits: NDArray[np.float64], labels: int, one_vs_all: bool) -> NDArray[np.float64]:
+    if one_vs_all:
+        return np.asarray(1 / (1 + np.exp(-logits)))
+    if logits.shape[1] < labels:  # two labels: the difference is kept
+        logits = np.concatenate([logits, np.zeros_like(logits)], axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+Told = tuple[tuple[str, ...], NDArray[np.float64]]
+
+
 @lru_cache(maxsize=16)
-def load(path: Path, sha256: str) -> Callable[[Lines, Sequence[str]], tuple[tuple[str, ...], NDArray[np.float64]]]:
-    """A function from lines, read and as text, to the labels and each line's probabilities; loaded once a process and hash.
+def load_all(files: tuple[tuple[Path, str], ...]) -> Callable[[Lines, Sequence[str]], list[Told]]:
+    """A function from lines, read and as text, to labels and each line's probabilities, model by model; loaded once a process.
+
+    Args:
+        files: of classifiers, with their sha256. Those of one length of n-grams and number of buckets are asked together.
 
     Raises:
-        UserError: the file is no fastText classifier.
+        UserError: a file is no fastText classifier.
     """
+    models = [_open(path) for path, _ in files]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for at, model in enumerate(models):
+        args = model.f.getArgs()
+        if not model.f.isQuant() and not args.maxn and args.loss.name in ("softmax", "ova"):
+            alike.setdefault((int(args.wordNgrams), max(1, int(args.bucket))), []).append(at)
+    packs = [(own, collapse([models[at] for at in own])) for own in alike.values()]
+    together = {at for own, _ in packs for at in own}
+    alone = {at: _asking(model) for at, model in enumerate(models) if at not in together}
+
+    def told(lines: Lines, texts: Sequence[str]) -> list[Told]:
+        found: dict[int, Told] = {at: ask(texts) for at, ask in alone.items()}
+        for own, pack in packs:
+            found |= dict(zip(own, zip(pack.labels, pack.probabilities(lines), strict=True), strict=True))
+        return [found[at] for at in range(len(files))]
+
+    return told
+
+
+def load(path: Path, sha256: str) -> Callable[[Lines, Sequence[str]], Told]:
+    """The same for one model."""
+    told = load_all(((path, sha256),))
+    return lambda lines, texts: told(lines, texts)[0]
+
+
+def _open(path: Path) -> Any:
     import fasttext
 
     printer: Any = getattr(fasttext, "FastText", None)
     if hasattr(printer, "eprint"):
         printer.eprint = lambda *_: None
     try:
-        model: Any = fasttext.load_model(str(path))
+        return fasttext.load_model(str(path))
     except ValueError as error:
         raise UserError(f"{path} is no fastText model ({error}): train one by `crawlmill train-scorer`") from None
-    if not model.f.isQuant() and not model.f.getArgs().maxn and model.f.getArgs().loss.name in ("softmax", "ova"):
-        small = collapse(model)
-        return lambda lines, _: (small.labels, small.probabilities(lines))
+
+
+def _asking(model: Any) -> Callable[[Sequence[str]], Told]:
+    """For a model that only fastText can ask."""
     labels = tuple(model.f.getLabels("strict")[0])
 
-    def ask(_: Lines, texts: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    def ask(texts: Sequence[str]) -> Told:
         told = [{label: score for score, label in model.f.predict(line + "\n", len(labels), 0.0, "strict")} for line in texts]
         return labels, np.array([[min(1.0, row.get(label, np.nan)) for label in labels] for row in told]).reshape(-1, len(labels))
 
     return ask
 
 
-def collapse(model: Any) -> Collapsed:
-    """The numbers of a classifier that `fasttext` holds."""
-    args = model.f.getArgs()
-    words = model.f.getVocab("strict")[0]
-    keys = read_words(words)
-    order = np.argsort(keys, kind="stable")
-    labels, one_vs_all = tuple(model.f.getLabels("strict")[0]), args.loss.name == "ova"
-    last = np.array(model.f.getOutputMatrix())
-    weights = np.array(model.f.getInputMatrix()) @ (last if len(last) != 2 or one_vs_all else last[:1] - last[1:]).T
+def collapse(models: Sequence[Any]) -> Collapsed:
+    """The numbers of classifiers that `fasttext` holds, which have n-grams of one length and as many buckets."""
+    parts = [_weights(model) for model in models]
+    hashes = [read_words(words) for words, _, _, _ in parts]
+    keys = np.unique(np.concatenate(hashes))
+    width = sum(table.shape[1] for _, table, _, _ in parts)
+    buckets = len(parts[0][1]) - len(parts[0][0])
+    rows, grams, columns = np.zeros((len(keys), width + len(parts))), np.zeros((buckets, width)), list[tuple[int, int]]()
+    for at, ((words, table, _, _), own) in enumerate(zip(parts, hashes, strict=True)):
+        first = columns[-1][1] if columns else 0
+        columns.append((first, first + table.shape[1]))
+        place = np.searchsorted(keys, own)
+        rows[place, width + at] = 1
+        rows[place, first : columns[-1][1]] = table[: len(words)]
+        grams[:, first : columns[-1][1]] = table[len(words) :]
     bounds = (np.arange(1 << _TABLE, dtype=np.uint64)) << np.uint64(64 - _TABLE)
-    index = np.append(np.searchsorted(keys[order], bounds), len(keys)).astype(np.int64)
+    index = np.append(np.searchsorted(keys, bounds), len(keys)).astype(np.int64)
     return Collapsed(
-        labels=labels, keys=keys[order], rows=order.astype(np.int64), index=index,
-        weights=np.ascontiguousarray(weights, dtype=np.float32), words=len(words), ngrams=int(args.wordNgrams), buckets=max(1, int(args.bucket)),
-        one_vs_all=one_vs_all,
+        tuple(labels for _, _, labels, _ in parts), tuple(columns), tuple(ova for *_, ova in parts), keys, index, rows, grams,
+        int(models[0].f.getArgs().wordNgrams),
     )  # fmt: skip
+
+
+def _weights(model: Any) -> tuple[list[str], NDArray[np.float32], tuple[str, ...], bool]:
+    """Words, a row of weights for each word and then each bucket, labels, and whether labels are told one against all."""
+    words, labels = model.f.getVocab("strict")[0], tuple(model.f.getLabels("strict")[0])
+    one_vs_all, last = model.f.getArgs().loss.name == "ova", np.array(model.f.getOutputMatrix())
+    table = np.array(model.f.getInputMatrix()) @ (last if len(last) != 2 or one_vs_all else last[:1] - last[1:]).T
+    missing = len(words) + max(1, int(model.f.getArgs().bucket)) - len(table)
+    if missing > 0:  # a model of words alone has no buckets
+        table = np.concatenate([table, np.zeros((missing, table.shape[1]), dtype=table.dtype)])
+    return list(words), np.ascontiguousarray(table, dtype=np.float32), labels, one_vs_all
 
 
 def read_words(words: Sequence[str]) -> NDArray[np.uint64]:

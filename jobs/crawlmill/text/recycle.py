@@ -37,11 +37,16 @@ def family(signal: str) -> str:
 
 def barring(gate: Gate, options: Recycle) -> frozenset[str]:
     """The rules of which a broken one, deciding or flagged, keeps a page from being rewritten."""
-    return frozenset(
-        name
-        for name, rule in gate.rules.items()
-        if family(rule.signal) != "quality" or any(fnmatchcase(name, pattern) for pattern in options.never)
-    )
+
+    def quality(name: str) -> bool:
+        found = family(gate.rules[name].signal)
+        return found == "quality" or (found == "other" and _among(name, options.quality))
+
+    return frozenset(name for name in gate.rules if not quality(name) or _among(name, options.never))
+
+
+def _among(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def open_to(gate: Gate, options: Recycle) -> list[str]:
@@ -73,7 +78,7 @@ def recycle_batch(
     """Rows (snapshot, shard, id, steps, made, pending) for pages that may be rewritten.
 
     Args:
-        batch: columns of `documents` and `languages`, signals as double, `failed`: names of the rules that the page failed.
+        batch: columns of `documents` and `languages`, signals as double, the map `scores`, `failed`: names of the rules that the page failed.
         options: the recipe's section.
         answer: as for `run_hooks`; a page that waits for answers has neither steps nor made yet.
         label: language and script of a generated text.
@@ -103,6 +108,7 @@ def read(row: Mapping[str, Any], options: Recycle, label: running.Label | None =
     failed = tuple(row["failed"] or ())
     names = (*signals.SIGNALS, *rules.ANNOTATIONS)
     known = {name: float(row[name]) for name in names if row.get(name) is not None} | {RULES_FAILED: float(len(failed))}
+    known |= {f"{rules.SCORE}{name}": value for name, value in dict(row.get("scores") or ()).items() if value is not None}
     known[QUALITY_BUCKET] = float(bucket(known, options.bucket))
     fields = ("text", "id", "url", "title", "language", "language_script", "language_score")
     seen = {name: row[name] for name in fields if row.get(name) is not None}

@@ -4,7 +4,8 @@ Files of scorers, each known by its sha256:
 * `linear`: JSON object `{bias, weights: {signal: w}, mean: {signal: m}, scale: {signal: s}}`: bias + sum of w (value - m) / s, as a logit;
 * `words`: a word or phrase a line: the share of the text's plain words that lie in one;
 * `regex`: a regular expression a line, `#` before a remark: matches per 1,000 characters;
-* `buckets`: JSON object `{cuts: {scorer: [19 cut points]}}`.
+* `buckets`: JSON object `{cuts: {scorer: [19 cut points]}}`;
+* `ccnet`, `bertin`: JSON object `{cuts: {scorer: {language: [2 percentiles, or 3 quartiles]}}}`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from crawlmill.recipe_scorers import Scorer
 
 Scores = list[float | None]
-LATER = ("external", "buckets")
+LATER = ("external", "buckets", "ccnet", "bertin")
 """Kinds that are not worked out from the text: they are joined afterwards."""
 _TIMEOUT = 5.0  # seconds an expression may take on a text before the recipe is refused: a guard against expressions that backtrack without end
 
@@ -48,15 +49,16 @@ def scores(
     Raises:
         UserError: a file is absent, malformed or another than the recipe says.
     """
-    found: dict[str, Scores] = {}
-    prepared: dict[str, tuple[list[str], fasttext_lines.Lines]] = {}
-    for name, scorer in scorers.items():
-        if scorer.kind in LATER:
-            continue
-        valid = [scorer.languages is None or language in scorer.languages for language in languages]
+    found = dict.fromkeys((name for name, scorer in scorers.items() if scorer.kind not in LATER), [None] * len(texts))
+    together: dict[tuple[str, tuple[str, ...] | None], list[str]] = {}
+    for name in found:
+        scorer = scorers[name]
+        valid = _valid(scorer, languages)
         if scorer.kind == "fasttext":
-            values = _fasttext(texts, scorer, prepared) if any(valid) else [None] * len(texts)
-        elif scorer.kind == "linear":
+            if any(valid):
+                together.setdefault((scorer.text, scorer.languages), []).append(name)
+            continue
+        if scorer.kind == "linear":
             values = _linear(signals, scorer, len(texts))
         elif scorer.kind == "perplexity":
             path, sha256 = _file(scorer)
@@ -67,7 +69,11 @@ def scores(
             of = _one(scorer)
             values = [of(text) if ok else None for text, ok in zip(texts, valid, strict=True)]
         found[name] = [value if ok else None for value, ok in zip(values, valid, strict=True)]
-    return found
+    return found | _fasttext(texts, languages, scorers, together)
+
+
+def _valid(scorer: Scorer, languages: Sequence[str]) -> list[bool]:
+    return [scorer.languages is None or language in scorer.languages for language in languages]
 
 
 def check(scorers: Mapping[str, Scorer]) -> None:
@@ -92,18 +98,32 @@ def _same(path: Path, sha256: str) -> Path:
     return path
 
 
-def _fasttext(texts: Sequence[str], scorer: Scorer, prepared: dict[str, Any]) -> Scores:
-    path, sha256 = _file(scorer)
-    model = fasttext_lines.load(_same(path, sha256), sha256)
-    if scorer.text not in prepared:
-        lines = [scorer_file.PREPARATIONS[scorer.text](text) for text in texts]
-        prepared[scorer.text] = (lines, fasttext_lines.read(lines))
-    lines, read = prepared[scorer.text]
-    labels, table = model(read, lines)
-    if scorer.label not in labels:
-        raise UserError(f"{path} has no label {scorer.label!r}, but {', '.join(labels[:5])}: name one of these in the recipe")
-    column = table[:, labels.index(scorer.label)]
-    return [None if math.isnan(value) or not line else float(value) for value, line in zip(column.tolist(), lines, strict=True)]
+def _fasttext(
+    texts: Sequence[str],
+    languages: Sequence[str],
+    scorers: Mapping[str, Scorer],
+    together: Mapping[tuple[str, Any], Sequence[str]],
+) -> dict[str, Scores]:
+    """Scores of fastText models; those of one preparation and the same languages are asked together."""
+    found: dict[str, Scores] = {}
+    for (preparation, _), names in together.items():
+        valid = _valid(scorers[names[0]], languages)
+        lines = [scorer_file.PREPARATIONS[preparation](text) for text, ok in zip(texts, valid, strict=True) if ok]
+        files = [_file(scorers[name]) for name in names]
+        told = fasttext_lines.load_all(tuple((_same(path, sha256), sha256) for path, sha256 in files))(
+            fasttext_lines.read(lines), lines
+        )
+        for name, (path, _), (labels, table) in zip(names, files, told, strict=True):
+            if scorers[name].label not in labels:
+                raise UserError(
+                    f"{path} has no label {scorers[name].label!r}, but {', '.join(labels[:5])}: name one of these in the recipe"
+                )
+            column = table[:, labels.index(scorers[name].label)].tolist()
+            scored = iter(
+                None if math.isnan(value) or not line else float(value) for value, line in zip(column, lines, strict=True)
+            )
+            found[name] = [next(scored) if ok else None for ok in valid]
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -154,6 +174,12 @@ def _phrases(path: Path, sha256: str) -> dict[int, Hashes]:
     if not found:
         raise UserError(f"{path} lists no word: write a word or phrase a line")
     return {n: np.unique(np.array(hashes, dtype=np.uint64)) for n, hashes in sorted(found.items())}
+
+
+def lister(path: Path) -> Callable[[str], float | None]:
+    """The share of a text's plain words that lie in a phrase of a list; None without words. Raises UserError for a list without words."""
+    lists = _phrases(path, scorer_file.sha256(path))
+    return lambda text: _listed(text, lists)
 
 
 def _listed(text: str, lists: Mapping[int, Hashes]) -> float | None:

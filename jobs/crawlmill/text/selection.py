@@ -14,12 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+CHANCE_DIGITS = 13  # hexadecimal ones: what a double holds exactly, so that Spark's sha2 gives the same
+
+
+GAUSSIAN, WIDTH, STEPWISE = 0.78, 4.5, 1.5e5  # BERTIN's, for Spanish
 
 
 def chance(id_: str, seed: int) -> float:
     """A number in (0, 1) that depends on the id and the seed alone."""
-    digest = hashlib.blake2b(f"{seed}\0{id_}".encode("utf-8", "replace"), digest_size=8).digest()
-    return ((int.from_bytes(digest, "big") >> 11) + 0.5) / (1 << 53)
+    digest = hashlib.sha256(f"{seed}\0{id_}".encode("utf-8", "replace")).hexdigest()
+    return float((int(digest[:CHANCE_DIGITS], 16) + 0.5) / 16**CHANCE_DIGITS)
 
 
 def chances(ids: Sequence[str], seed: int) -> Floats:
@@ -117,6 +121,20 @@ def betr_ranks(similarities: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(ranks.min(axis=0))
 
 
+def betr_best(targets: Floats, pool: Floats, block: int = 64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same from vectors (a row each): by document its best rank, and the example that it has it for. Examples are taken a block at a time."""
+    best = np.full(len(pool), len(pool) + 1, dtype=np.int64)
+    example = np.zeros(len(pool), dtype=np.int64)
+    for start in range(0, len(targets), block):
+        order = np.argsort(-(targets[start : start + block] @ pool.T), axis=1, kind="stable")
+        for at, row in enumerate(order, start):
+            ranks = np.empty(len(pool), dtype=np.int64)
+            ranks[row] = np.arange(1, len(pool) + 1)
+            better = ranks < best
+            best[better], example[better] = ranks[better], at
+    return best, example
+
+
 def betr_labels(ranks: ArrayLike, ids: Sequence[str], share: float = 0.1, seed: int = 0) -> list[int | None]:
     """1 for the top share by best rank, 0 for as many of the others by chance, None for the rest: what a student is trained on."""
     positive = _first(-np.asarray(ranks, dtype=np.float64), max(1, int(len(ids) * share)))
@@ -125,12 +143,12 @@ def betr_labels(ranks: ArrayLike, ids: Sequence[str], share: float = 0.1, seed: 
     return [1 if up else 0 if down else None for up, down in zip(positive.tolist(), negative.tolist(), strict=True)]
 
 
-def bertin_gaussian(perplexity: float, median: float, factor: float = 0.78, width: float = 4.5) -> float:
+def bertin_gaussian(perplexity: float, median: float, factor: float = GAUSSIAN, width: float = WIDTH) -> float:
     """BERTIN (de la Rosa et al. 2022): the probability to keep a document, greatest at the language's median perplexity."""
     return factor * math.exp(-(((perplexity - median) / median) ** 2) / width)
 
 
-def bertin_stepwise(perplexity: float, quartiles: tuple[float, float, float], factor: float = 1.5e5) -> float:
+def bertin_stepwise(perplexity: float, quartiles: tuple[float, float, float], factor: float = STEPWISE) -> float:
     """BERTIN's other form: a constant over the width of the document's quartile, over ten times the third above it; at most 1.
 
     Quartiles include their lower end; the authors' comparisons leave the median itself without a value.

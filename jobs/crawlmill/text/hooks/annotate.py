@@ -16,6 +16,14 @@ from crawlmill.text.hooks.interface import Document, Hook, Options, Outcome
 SCORES = range(6)
 
 
+def fault(options: Options) -> str | None:
+    """What is wrong with the options: a vocabulary without words, or what `generated.fault` finds."""
+    for name in ("topics", "kinds"):
+        if not options[name] or not all(isinstance(word, str) and word.strip() for word in options[name]):
+            return f"option {name!r} must list words: give those that the model may choose from"
+    return generated.fault(options)
+
+
 def applies(document: Document, options: Options) -> bool:
     """Whether the document is of the sample."""
     return generated.fraction(options["seed"], "sample", document.id or document.url) < float(options["share"])
@@ -53,6 +61,7 @@ HOOK = Hook(
     apply=apply,
     applies=applies,
     needs=("llm",),
+    check=fault,
     options={
         **generated.SAMPLING,
         "max_tokens": 100,

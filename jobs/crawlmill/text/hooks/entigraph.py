@@ -79,6 +79,7 @@ HOOK = Hook(
     applies=applies,
     phase="recycle",
     needs=("llm",),
+    check=generated.fault,
     options=generated.options(
         temperature=1.0, max_tokens=2048, max_entities=12, max_relations=100, hosts=[], seed=42, min_ratio=0.02, max_ratio=5.0
     ),

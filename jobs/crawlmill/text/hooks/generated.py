@@ -16,6 +16,14 @@ from crawlmill.text.hooks.prox import estimate_tokens
 SAMPLING: Mapping[str, Any] = {"model": "", "max_tokens": 1024, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 """Options of every hook that asks; an empty model takes the environment's when the recipe is loaded."""
 
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "max_tokens": (1, 1e6), "temperature": (0, 2), "top_p": (1e-9, 1), "share": (0, 1), "passage_tokens": (1, 1e6), "max_chars": (1, 1e9),
+    "min_ratio": (0, 1e6), "max_ratio": (0, 1e6), "min_overlap": (0, 1), "min_numbers": (0, 1), "max_copy": (0, 1),
+    "min_bucket": (0, 19), "max_bucket": (0, 19), "tasks": (1, 100), "max_entities": (2, 100), "max_relations": (0, 1e6), "min_formulas": (0, 1e6),
+}  # fmt: skip
+"""What options may be, ends included; the temperatures are those that endpoints take."""
+_PAIRS = (("min_ratio", "max_ratio"), ("min_bucket", "max_bucket"))
+
 _LINE = regex.compile(r"[^\n]*\n+|[^\n]+\Z")
 _SENTENCE = regex.compile(r".+?(?:[.!?…]+[\"'”’)\]]*\s+|[。！？؟।]+\s*|\Z)", regex.DOTALL)
 _INTRO = regex.compile(
@@ -30,6 +38,17 @@ _FENCE = regex.compile(r"\A```[a-z]*\n(.*)\n```\s*\Z", regex.DOTALL)
 def options(**own: Any) -> dict[str, Any]:
     """A hook's options: those of every hook that asks, the guards' limits, its own (which may set others of these)."""
     return {**SAMPLING, **guards.LIMITS, **own}
+
+
+def fault(options: Options) -> str | None:
+    """What is wrong with the options of a hook that asks: the first that is outside its bounds; None where nothing is."""
+    for name, (least, most) in BOUNDS.items():
+        if name in options and not least <= options[name] <= most:
+            return f"option {name!r} is {options[name]:g}: give one from {max(least, 0):g} to {most:g}"
+    for less, more in _PAIRS:
+        if less in options and options[less] > options[more]:
+            return f"option {less!r} ({options[less]:g}) is above {more!r} ({options[more]:g}): no document could pass"
+    return None
 
 
 def version(*names: str, of: str = "1") -> str:

@@ -85,5 +85,6 @@ HOOK = Hook(
     prepare=prepare,
     apply=apply,
     needs=("llm",),
+    check=generated.fault,
     options=generated.options(tasks=5, max_tokens=400, min_ratio=0.01, min_overlap=0.1, max_copy=1.0),
 )

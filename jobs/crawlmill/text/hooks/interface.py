@@ -65,6 +65,10 @@ def _always(document: Document, options: Options) -> bool:
     return True
 
 
+def _sound(options: Options) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Hook:
     """A hook's declaration. The functions are pure: the same document, options and responses give the same outcome everywhere.
@@ -80,6 +84,7 @@ class Hook:
         follow: what is to be asked once the responses so far are there; nothing ends the asking.
         applies: whether the document is the hook's business, by its annotations.
         options: every option with its default; a recipe's value must have the default's type.
+        check: what is wrong with a recipe's options, None where nothing is; asked once, when the recipe is loaded, and may look at files.
         reads_duplicates: it uses `Document.duplicates`, so the recipe must look for them and put it first.
     """
 
@@ -94,6 +99,7 @@ class Hook:
     required: bool = False
     options: Options = field(default_factory=dict)
     reads_duplicates: bool = False
+    check: Callable[[Options], str | None] = _sound
 
     @property
     def asks(self) -> bool:
@@ -112,6 +118,20 @@ def fault(hook: Hook) -> str | None:
     if hook.phase == "before_dedup" and (routes := sorted({"min_bucket", "max_bucket"} & set(hook.options))):
         return f"has an option {routes[0]!r}, and there are no quality buckets before dedup: give it phase='recycle'"
     return None
+
+
+def option(hook: Hook, key: str, value: Any) -> Any:
+    """A value for an option as the hook takes it: of the default's type, whole numbers also for fractions.
+
+    Raises:
+        ValueError: of another type; the message says of which it must be.
+    """
+    wanted = type(hook.options[key])
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"option {key!r} of hook {hook.name!r} must be a {wanted.__name__}, not {value!r}")
+    return value
 
 
 @dataclass(frozen=True)

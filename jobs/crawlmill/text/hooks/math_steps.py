@@ -94,5 +94,6 @@ HOOK = Hook(
     apply=apply,
     applies=applies,
     needs=("llm",),
+    check=generated.fault,
     options={**generated.SAMPLING, "max_tokens": 3072, "min_formulas": 3, "languages": []},
 )

@@ -124,6 +124,7 @@ def _hook(name: str) -> Hook:
         applies=routed,
         phase="recycle",
         needs=("llm", "signals"),
+        check=generated.fault,
         options=generated.options(temperature=0.5, top_p=0.9, max_tokens=task.max_out, **limits, **buckets),
     )
 

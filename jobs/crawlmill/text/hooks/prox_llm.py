@@ -52,5 +52,6 @@ HOOK = Hook(
     follow=follow,
     apply=apply,
     needs=("llm",),
+    check=generated.fault,
     options=dict(generated.SAMPLING),
 )

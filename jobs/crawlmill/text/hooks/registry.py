@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUP = "crawlmill.hooks"
 SHIPPED = (
-    "unicode_repair", "unicode_normalise", "boilerplate_lines", "prox_rules", "mask_pii", "drop_duplicate_lines",
+    "unicode_repair", "unicode_normalise", "boilerplate_lines", "prox_rules", "mask_pii", "drop_duplicate_lines", "line_perplexity",
     "prox_llm", "wrap", "rewire", "nemotron", "instruct_qa", "entigraph", "annotate", "math_steps",
 )  # fmt: skip
 """Modules of this folder; each ends in `HOOK`, or `HOOKS` where several share a way of working."""

@@ -52,6 +52,7 @@ HOOK = Hook(
     applies=routed,
     phase="recycle",
     needs=("llm", "signals"),
+    check=generated.fault,
     options=generated.options(
         temperature=1.0, top_p=0.9, max_tokens=8192, min_bucket=0, max_bucket=19, min_ratio=0.5, max_ratio=5.0, min_numbers=0.5
     ),

@@ -15,10 +15,15 @@ from crawlmill.text.hooks.interface import Document, Hook, Options, Outcome
 STYLES = ("easy", "medium", "hard", "qa")
 
 
+def fault(options: Options) -> str | None:
+    """What is wrong with the options: an unknown style, or what `generated.fault` finds."""
+    if options["style"] not in STYLES:
+        return f"option 'style' is {options['style']!r}: there are {', '.join(STYLES)}"
+    return generated.fault(options)
+
+
 def prepare(document: Document, options: Options) -> list[Request]:
     """A request a passage."""
-    if options["style"] not in STYLES:
-        raise ValueError("no such style")
     parts = generated.passages(document.text, options["passage_tokens"])
     return [generated.request(f"wrap_{options['style']}", part.strip(), options) for part in parts if part.strip()]
 
@@ -39,5 +44,6 @@ HOOK = Hook(
     prepare=prepare,
     apply=apply,
     needs=("llm",),
+    check=fault,
     options=generated.options(style="medium", passage_tokens=300, max_tokens=600, min_ratio=0.4),
 )
