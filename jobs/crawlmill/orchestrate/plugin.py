@@ -5,10 +5,12 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from crawlmill.orchestrate.calendar import CrawlCalendar
+from crawlmill.orchestrate.priority import ScheduledFirst
 
 
 class CrawlmillPlugin(AirflowPlugin):
-    """Registers the crawl calendar; found by the entry point group `airflow.plugins`."""
+    """Registers the crawl calendar and whose turn it is; found by the entry point group `airflow.plugins`."""
 
     name = "crawlmill"
+    priority_weight_strategies = [ScheduledFirst]  # noqa: RUF012
     timetables = [CrawlCalendar]  # noqa: RUF012 (declared so by Airflow)

@@ -15,6 +15,8 @@ from airflow.sdk import Asset, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
+from crawlmill.orchestrate import alerts
+from crawlmill.orchestrate.priority import ScheduledFirst
 from crawlmill.orchestrate.retry import StageRetryPolicy
 from crawlmill.orchestrate.submit import StageSubmit
 from crawlmill.pins import EVERY, WRITTEN_BY
@@ -42,8 +44,12 @@ DEFAULTS: dict[str, Any] = {
     "retry_policy": StageRetryPolicy(),
     "execution_timeout": timedelta(minutes=10),
     "pool": "default_pool",
+    "weight_rule": ScheduledFirst(),
+    "on_failure_callback": alerts.notifiers(),
 }
 SPARK_TIMEOUT = timedelta(hours=12)
+# Who asks the crawl's server, by how many machines; who writes tables of all snapshots, one at a time. All others share `spark`.
+POOLS = {"extract": "source", "dedup": "writers", "publish": "writers"}
 
 WHERE = {
     "lake": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
@@ -71,7 +77,7 @@ def _spark(stage: str, **kwargs: Any) -> dict[str, Any]:
         "task_id": "submit",
         "stage": stage,
         "conn_id": "spark_default",
-        "pool": "spark",
+        "pool": POOLS.get(stage, "spark"),
         "execution_timeout": SPARK_TIMEOUT,
         "env_vars": {"SPARK_LOCAL_IP": "127.0.0.1"},
         **kwargs,
