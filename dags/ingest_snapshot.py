@@ -29,6 +29,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import dag
 
+from crawlmill.orchestrate import alerts
 from crawlmill.orchestrate.calendar import CrawlCalendar
 from crawlmill.orchestrate.stages import DEFAULTS, SNAPSHOT_PARAM, WHERE, extract_group, recycles, stage_group
 
@@ -44,6 +45,7 @@ from crawlmill.orchestrate.stages import DEFAULTS, SNAPSHOT_PARAM, WHERE, extrac
     max_active_runs=4,
     max_active_tasks=16,
     dagrun_timeout=timedelta(days=14),
+    deadline=alerts.deadline("ingest_snapshot"),
     default_args=DEFAULTS,
     params={"snapshot": SNAPSHOT_PARAM, **WHERE},
     tags=["ingest", "per snapshot"],

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import Asset, FixedKeyMapper, PartitionedAssetTimetable, dag
 
+from crawlmill.orchestrate import alerts
 from crawlmill.orchestrate.approval import ANSWER_HOURS, QualityApproval
 from crawlmill.orchestrate.coalesce import WAIT_MINUTES, wait_for_ingestion
 from crawlmill.orchestrate.stages import DEFAULTS, PUBLISHED, WHERE, stage_group
@@ -40,6 +41,7 @@ from crawlmill.orchestrate.stages import DEFAULTS, PUBLISHED, WHERE, stage_group
     max_active_runs=1,
     max_active_tasks=2,
     dagrun_timeout=timedelta(days=14),
+    deadline=alerts.deadline("publish_corpus"),
     default_args=DEFAULTS,
     params={**WHERE, "wait_minutes": WAIT_MINUTES, "answer_hours": ANSWER_HOURS},
     tags=["publish", "across snapshots"],

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -97,18 +98,23 @@ def update(root: str, name: str, change: Callable[[bytes | None], bytes]) -> byt
 
 def names(root: str, folder: str, most: int | None = None) -> list[str]:
     """Objects below a folder, as paths from the root, sorted; the first `most` of them."""
+    return [name for name, _ in dated(root, folder, most)]
+
+
+def dated(root: str, folder: str, most: int | None = None) -> list[tuple[str, datetime]]:
+    """The same, and when each was written."""
     place, key = _place(root, folder.rstrip("/") + "/")
     cut = len(_place(root, "")[1])
     with _told(root):
         limit = {"MaxItems": most}
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=place, Prefix=key, PaginationConfig=limit)
-        return sorted(entry["Key"][cut:] for page in pages for entry in page.get("Contents", ()))
+        return sorted((entry["Key"][cut:], entry["LastModified"]) for page in pages for entry in page.get("Contents", ()))
 
 
-def remove(root: str, folder: str) -> None:
-    """Delete every object below a folder."""
+def remove(root: str, name: str) -> None:
+    """Delete an object, and every object below a folder of its name."""
     place, cut = _place(root, "")
-    found = names(root, folder)
+    found = [name, *names(root, name)]
     with _told(root):
         for start in range(0, len(found), 1000):
             gone = [{"Key": cut + name} for name in found[start : start + 1000]]

@@ -16,6 +16,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,16 +81,8 @@ def migrate(lake: str, table: str) -> bool:
     contract, folder = load(table), f"{lake}/{table}"
     for _ in range(ATTEMPTS):
         state = _open(folder)
-        held = state.metadata().configuration.get(VERSION)
-        if held is None:
-            raise UserError(f"{folder} is a Delta table that crawlmill did not make: give another folder with --lake")
-        if _numbers(held) > _numbers(contract.version):
-            raise UserError(
-                f"table {table} follows contract {held}, this code has {contract.version}: use the code that made the lake"
-            )
-        broken = breaking_changes(_table_facts(state), facts(contract)) + _repartitioned(state, contract)
-        if broken and contract.major <= _numbers(held)[0]:
-            raise UserError(f"table {table}: {'; '.join(broken)}; give schemas/{table}.yaml version {contract.major + 1}.0.0")
+        refuse(lake, table, _held(state))
+        broken = _held(state).broken(contract)
         if broken and state.file_uris():
             _empty(state, table)
         elif not (actions := _upgrade(state, contract)):
@@ -97,6 +90,56 @@ def migrate(lake: str, table: str) -> bool:
         elif _commit(folder, state.version() + 1, actions):
             return True
     raise UserError(f"table {table} changes faster than it can be migrated: stop its writers and try again")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a table that is there follows: the contract's version (empty: none of ours), columns, CHECKs, partition columns."""
+
+    version: str
+    facts: Facts
+    checks: dict[str, str]
+    partitions: tuple[str, ...]
+
+    def broken(self, contract: Contract) -> list[str]:
+        """What a contract changes in a way that breaks readers."""
+        moved = self.partitions != contract.partition_columns
+        repartitioned = (
+            [f"partition columns were {list(self.partitions)} and are {list(contract.partition_columns)}"] if moved else []
+        )
+        return breaking_changes(self.facts, facts(contract)) + repartitioned
+
+
+def held(lake: str, table: str) -> Held | None:
+    """What a table of a lake follows; None where there is no such table."""
+    folder = f"{lake}/{table}"
+    return _held(_open(folder)) if lake_files.holds(folder, "_delta_log", ".json") else None
+
+
+def refuse(lake: str, table: str, state: Held) -> None:
+    """Raise UserError where a table may not be brought up to its contract; `migrate` says in which cases."""
+    contract = load(table)
+    if not state.version:
+        raise UserError(f"{lake}/{table} is a Delta table that crawlmill did not make: give another folder with --lake")
+    if _numbers(state.version) > _numbers(contract.version):
+        raise UserError(
+            f"table {table} follows contract {state.version}, this code has {contract.version}: use the code that made the lake"
+        )
+    broken = state.broken(contract)
+    if broken and contract.major <= _numbers(state.version)[0]:
+        raise UserError(f"table {table}: {'; '.join(broken)}; give schemas/{table}.yaml version {contract.major + 1}.0.0")
+
+
+def follows(lake: str, table: str) -> bool:
+    """Whether a table is as its contract says."""
+    return not _upgrade(_open(f"{lake}/{table}"), load(table))
+
+
+def _held(state: DeltaTable) -> Held:
+    found = state.metadata()
+    prefix = "delta.constraints."
+    checks = {name.removeprefix(prefix): value for name, value in found.configuration.items() if name.startswith(prefix)}
+    return Held(found.configuration.get(VERSION, ""), _table_facts(state), checks, tuple(found.partition_columns))
 
 
 def facts(contract: Contract) -> dict[str, dict[str, Any]]:
@@ -135,11 +178,6 @@ def _open(folder: str) -> DeltaTable:
 def _table_facts(state: DeltaTable) -> dict[str, dict[str, Any]]:
     fields = json.loads(state.schema().to_json())["fields"]
     return {field["name"]: {"type": spark_types.name(field["type"]), "required": not field["nullable"]} for field in fields}
-
-
-def _repartitioned(state: DeltaTable, contract: Contract) -> list[str]:
-    before, after = list(state.metadata().partition_columns), list(contract.partition_columns)
-    return [] if before == after else [f"partition columns were {before} and are {after}"]
 
 
 def _empty(state: DeltaTable, table: str) -> None:

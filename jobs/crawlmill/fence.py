@@ -65,6 +65,11 @@ def holder(lake: str, stage: str, snapshot: str, shard: int) -> int:
     return max((entry["token"] for entry in held if entry["shards"] is None or shard in entry["shards"]), default=0)
 
 
+def newest(lake: str, stage: str, snapshot: str) -> int:
+    """The token of the latest attempt at any shard; 0 where there is none."""
+    return max((entry["token"] for entry in _held(lake, stage, snapshot)), default=0)
+
+
 def check(lake: str, stage: str, snapshot: str, shards: Sequence[int] | None, token: int) -> None:
     """Raise Fenced if a later attempt holds any of these shards. Call it under the table's lock, right before the commit."""
     for entry in _held(lake, stage, snapshot):

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from crawlmill import bucket
@@ -123,12 +124,21 @@ def holds(root: str, folder: str, suffix: str) -> bool:
     return any((Path(root) / folder).glob(f"*{suffix}"))
 
 
-def remove(root: str, folder: str) -> None:
-    """Take away a folder of the lake with everything in it; nothing happens where there is none."""
+def remove(root: str, name: str) -> None:
+    """Take away a file, or a folder with everything in it; nothing happens where there is none."""
     if is_bucket(root):
-        bucket.remove(root, folder)
+        bucket.remove(root, name)
+    elif (path := Path(root) / name).is_file():
+        path.unlink()
     else:
-        shutil.rmtree(Path(root) / folder, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def dated(root: str, folder: str) -> list[tuple[str, datetime]]:
+    """The files below a folder of the lake, as paths from the lake's root, sorted, and when each was written."""
+    if is_bucket(root):
+        return bucket.dated(root, folder)
+    return [(name, datetime.fromtimestamp((Path(root) / name).stat().st_mtime, UTC)) for name in names(root, folder)]
 
 
 @contextmanager

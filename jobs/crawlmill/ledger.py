@@ -81,11 +81,14 @@ def plain(schema: Any) -> Any:
 
 
 def append_run(lake: str, row: RunRow) -> None:
-    """Append a run; its maps are stored as Delta maps."""
-    values = asdict(row)
-    values["by_language"] = sorted(row.by_language.items())
-    values["digests"] = sorted(row.digests.items())
-    append_rows(lake, "runs", [values])
+    """Append a run."""
+    append_runs(lake, [row])
+
+
+def append_runs(lake: str, rows: Sequence[RunRow]) -> None:
+    """Append runs, all or none; their maps are stored as Delta maps."""
+    maps = [{"by_language": sorted(row.by_language.items()), "digests": sorted(row.digests.items())} for row in rows]
+    append_rows(lake, "runs", [{**asdict(row), **own} for row, own in zip(rows, maps, strict=True)])
 
 
 def append_quality(lake: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from crawlmill import contract, fence, ledger, pins, table, table_log
+from crawlmill import contract, fence, ledger, pins, purge, superseded, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 
@@ -43,9 +43,13 @@ def in_use(lake: str, keep_days: float) -> dict[str, set[int]]:
         keep_days: days for which a released run's versions are kept although a later run has replaced it.
     """
     used: dict[str, set[int]] = defaultdict(set)
-    for run in _standing(ledger.runs(lake), datetime.now(UTC) - timedelta(days=keep_days)):
-        for entry in (*run.inputs, *run.outputs):
-            used[entry["table"]].add(int(entry["version"]))
+    every = ledger.runs(lake)
+    gone = superseded.versions(every)
+    runs = [run for run in every if run.stage != superseded.STAGE]
+    for run in _standing(runs, datetime.now(UTC) - timedelta(days=keep_days)):
+        for (name, snapshot), at in pins.of(run).items():
+            if (name, snapshot, at) not in gone:
+                used[name].add(at)
     for (name, _), at in pins.ingested(lake)[0].items():
         used[name].add(at)
     for settled in SETTLED:
@@ -96,11 +100,16 @@ def maintain(
         raise UserError(f"there is no table {unknown[0]!r}: the tables are {', '.join(contract.all_tables())}")
     table.require(lake, "runs")
     used, done = in_use(lake, keep_days), []
+    every, now = ledger.runs(lake), datetime.now(UTC)
+    runs = [run for run in every if run.stage != superseded.STAGE]
     for name in names:
         if not DeltaTable.is_deltatable(table.path(lake, name)):
             continue
         with fence.commits(lake, name):
-            done.append(_care(DeltaTable(table.path(lake, name)), name, used[name], retention_hours, dry_run))
+            one = _care(DeltaTable(table.path(lake, name)), name, used[name], retention_hours, dry_run)
+            standing = _standing(runs, now - timedelta(days=keep_days))
+            taken = purge.purge(lake, name, every, standing, now - timedelta(hours=retention_hours), dry_run)
+            done.append(replace(one, removed=one.removed + taken))
     return done
 
 

@@ -30,3 +30,31 @@ def maintain(tables: tuple[str, ...], lake: str | None, retention_hours: int, ke
     click.echo(f"{'table':<16} {'put together':>12} {'into':>5} {'to go' if dry_run else 'removed':>8} {'versions kept':>14}")
     for one in done:
         click.echo(f"{one.table:<16} {one.merged:>12} {one.written:>5} {one.removed:>8} {one.kept:>14}")
+
+
+@click.command()
+@LAKE
+@click.option("--yes", is_flag=True, help="Do it; without it nothing is changed.")
+def migrate(lake: str | None, yes: bool) -> None:
+    """Bring the tables of a lake up to the contracts of this code: first shows what would change, with --yes changes it.
+
+    New nullable columns, comments and constraints are metadata alone; rows that would break a new CHECK are looked for first. A contract that breaks readers is
+    refused unless it has a new major version: then the table is emptied, and its stages fill it again.
+
+    \b
+    Example: crawlmill migrate --lake /tmp/lake
+    """
+    from crawlmill import migration, table
+    from crawlmill.session import build
+
+    root = layout.lake_root(lake)
+    table.require(root, "runs")
+    due = migration.steps(root)
+    if not due:
+        click.echo("every table follows its contract")
+    elif yes:
+        migration.migrate(root, lambda: build("crawlmill migrate"), click.echo)
+    else:
+        for step in due:
+            click.echo(str(step))
+        click.echo("nothing was changed: the same command with --yes does this")

@@ -78,13 +78,17 @@ def ingested(lake: str, recycled: bool = False) -> tuple[Pins, dict[str, str]]:
             pins |= of(done[snapshot])
             keys[f"recycle@{snapshot}"] = done[snapshot].stage_key
             continue
-        gates = [run for run in ledger.runs(lake, "gate", snapshot) if run.verdict in ledger.RELEASED]
-        sketches = [run for run in ledger.runs(lake, "sketch", snapshot) if run.verdict in ledger.RELEASED]
-        pair = next(((g, s) for g in reversed(gates) for s in reversed(sketches) if agree(of(g), of(s))), None)
-        if pair:
+        if pair := complete(ledger.runs(lake, snapshot=snapshot)):
             pins |= of(pair[0]) | of(pair[1])
             keys[f"gate@{snapshot}"], keys[f"sketch@{snapshot}"] = pair[0].stage_key, pair[1].stage_key
     return pins, keys
+
+
+def complete(runs: Iterable[RunRow]) -> tuple[RunRow, RunRow] | None:
+    """Of a snapshot's runs, oldest first, the newest released ones of gate and sketch that rest on the same versions."""
+    passed = [run for run in runs if run.verdict in ledger.RELEASED]
+    gates, sketches = ([run for run in passed if run.stage == name] for name in ("gate", "sketch"))
+    return next(((g, s) for g in reversed(gates) for s in reversed(sketches) if agree(of(g), of(s))), None)
 
 
 def snapshots(pins: Pins) -> list[str]:

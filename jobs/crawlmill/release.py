@@ -16,7 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import cluster_stats, dedup_report, fence, lake_files, ledger, log_store, pins, release_card, snapshot, table
+from crawlmill import (
+    cluster_stats,
+    dedup_report,
+    fence,
+    lake_files,
+    ledger,
+    log_store,
+    pins,
+    release_card,
+    snapshot,
+    superseded,
+    table,
+)
 from crawlmill.corpus_rows import corpus_rows
 from crawlmill.dedup.resolve import resolve
 from crawlmill.errors import CriticalFailure, UserError
@@ -28,6 +40,7 @@ from crawlmill.stage import Context, Job
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+MOST = 10  # greatest rehydration weight where none is said
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 STANDS_FOR = ("minhash_cluster_size", "exact_copies", "near_copies", "urls", "snapshots", "first_seen", "last_seen")
 DOCUMENT = list(cluster_stats.DOCUMENT)
@@ -45,6 +58,13 @@ def root(lake: str, name: str) -> str:
             f"{name!r} is no name for a release: give lower-case letters, digits, points and dashes, like web-2026.10, at most 64"
         )
     return f"{lake}/releases/{name}"
+
+
+def withdrawn(lake: str, name: str) -> dict[str, Any] | None:
+    """What a release that a takedown has withdrawn said of itself, with `withdrawn`: the order and the successor's name."""
+    held = lake_files.read(root(lake, name), "withdrawn.json")
+    found: dict[str, Any] | None = json.loads(held) if held else None
+    return found
 
 
 def manifest(lake: str, name: str) -> dict[str, Any] | None:
@@ -71,7 +91,10 @@ def missing(lake: str, snapshots: Sequence[str]) -> list[str]:
     return [name for name in snapshots if not state(now, name) or not state(now, name).items() <= settled.items()]
 
 
-def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], most: int = 10, say: Any = print) -> dict[str, Any]:
+def build(
+    spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], most: int = MOST, say: Any = print,
+    replaces: dict[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Write a release; returns its manifest. A release of this name with the same content is left as it is.
 
     Args:
@@ -81,6 +104,7 @@ def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], mo
         snapshots: ids of the set, in any order.
         most: greatest rehydration weight.
         say: told of progress.
+        replaces: which release it takes the place of, by which takedown order; goes into the manifest.
 
     Raises:
         UserError: a wrong name, snapshots that are not ingested and settled, a release of this name with other content.
@@ -98,7 +122,7 @@ def build(spark: SparkSession, job: Job, name: str, snapshots: Sequence[str], mo
             return done
         lake_files.remove(job.lake, f"releases/{name}")  # what an attempt has left that died
         written = _write(seen, target, most, say)
-        entry = _manifest(seen, name, key, written)
+        entry = _manifest(seen, name, key, written) | {"greatest_weight": most, "replaces": replaces}
         lake_files.replace(target, "README.md", release_card.card(entry).encode())
         lake_files.replace(target, "manifest.json", (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode())
     return manifest(job.lake, name) or entry
@@ -108,7 +132,10 @@ def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence
     """The pinned inputs of a release, and its key: equal keys mean equal rows."""
     from crawlmill import answers
 
-    root(job.lake, name)
+    if gone := withdrawn(job.lake, name):
+        raise UserError(
+            f"release {name} was withdrawn by {gone['withdrawn']['order']}: release {gone['withdrawn']['successor']} takes its place"
+        )
     chosen = sorted({snapshot.parse(each) for each in snapshots})
     if not chosen:
         raise UserError("a release needs snapshots: name those that it is made of")
@@ -119,6 +146,7 @@ def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence
         )
     answers.require(job.lake)
     run = ledger.released(job.lake, "dedup", pins.EVERY)
+    superseded.refuse(job.lake, pins.of(run) if run else {})
     found = {key: at for key, at in (pins.of(run) if run else {}).items() if key[1] in (*chosen, pins.EVERY)}
     parts = {
         "pins": pins.rows(found),

@@ -6,13 +6,14 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 import pyarrow as pa
 
-from crawlmill import layout, ledger, rowfile, table
+from crawlmill import layout, ledger, orders, rowfile, table
 from crawlmill import snapshot as snapshots
 from crawlmill.errors import CrawlmillError, UserError
 from crawlmill.sources import fetch
@@ -115,7 +116,8 @@ def replay(
     options = recipe.load(layout.recipe_path(recipe_file)).extract
     found = rejects(layout.lake_root(lake), snapshot, reasons, snapshots.parse_shards(shards))[:limit]
     counts: Counter[tuple[str, str]] = Counter()
-    rowfile.write(output, _replayed(found, layout.source_root(source), options, counts))
+    wanted = replace(selection(options.select), orders=orders.ready(layout.lake_root(lake)))
+    rowfile.write(output, _replayed(found, layout.source_root(source), options, wanted, counts))
     for (was, now), number in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
         click.echo(f"{number:>7}  {was} -> {now}", err=True)
     click.echo(
@@ -125,9 +127,8 @@ def replay(
 
 
 def _replayed(
-    found: list[dict[str, Any]], source: str, options: Extract, counts: Counter[tuple[str, str]]
+    found: list[dict[str, Any]], source: str, options: Extract, wanted: Selection, counts: Counter[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    wanted = selection(options.select)
     for row in found:
         outcome = again(row, source, options, wanted)
         counts[outcome["was"], outcome["now"]] += 1

@@ -52,8 +52,9 @@ DAY = click.DateTime(["%Y-%m-%d"])
     "--reprocess", type=click.Choice(["none", "failed", "completed"]), default="none", show_default=True,
     help="Which snapshots that have a run already run again; stages whose key did not change are skipped in any case.",
 )  # fmt: skip
+@click.option("--backwards", is_flag=True, help="The newest snapshot first.")
 @click.option("--dry-run", is_flag=True, help="Only list the snapshots; needs no Airflow.")
-def backfill(first: date, last: date, active: int, reprocess: str, dry_run: bool) -> None:
+def backfill(first: date, last: date, active: int, reprocess: str, backwards: bool, dry_run: bool) -> None:
     """Ingest every snapshot whose crawl began from day FROM to day TO, on the Airflow that is up.
 
     \b
@@ -65,7 +66,7 @@ def backfill(first: date, last: date, active: int, reprocess: str, dry_run: bool
         for name, day in crawls.between(first, last, crawls.known()).items():
             click.echo(f"{name}  {day}")
         return
-    service.backfill(first, last, active, reprocess)
+    service.backfill(first, last, active, reprocess, backwards=backwards)
 
 
 @click.command()

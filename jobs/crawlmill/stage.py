@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, ledger, log_store, pins, session, table, table_log
+from crawlmill import answers, contract, failpoint, fence, ledger, log_store, pins, session, superseded, table, table_log
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -193,6 +193,7 @@ def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
     run = ledger.released(job.lake, "dedup", pins.EVERY)
     if run is None:
         raise UserError(f"{stage.name} needs what dedup writes, and dedup has not passed: run dedup first")
+    superseded.refuse(job.lake, pins.of(run))
     answers.require(job.lake)
     return pins.of(run), key(stage, job.recipe, {"dedup": run.stage_key}), None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from crawlmill.errors import CriticalFailure, Fenced, UserError
 from crawlmill.snapshot import format_shards, parse
 
 if TYPE_CHECKING:
+    from delta.tables import DeltaTable
     from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 
 
@@ -152,14 +154,18 @@ class Commit:
         kept = self.shards if shards is None else shards
         partitioned_by_stage = "stage" in contract.load(table).partition_columns
         predicate = partition(own, kept, self.stage if partitioned_by_stage else None)
+        app = self.app_id(table) if snapshot is None else f"{self.app_id(table)}/{snapshot}/{format_shards(kept or [])}"
+        return self.replace_where(table, rows, predicate, app)
+
+    def replace_where(self, table: str, rows: DataFrame, predicate: str, app: str) -> int:
+        """Replace the partitions of a predicate, made of checked literals, under the name of a Delta application; returns the version."""
         with fence.commits(self.lake, table):
             fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
             failpoint.hit(f"{self.stage}:before_commit:{table}")
             before = version(self.lake, table)
-            app = self.app_id(table) if snapshot is None else f"{self.app_id(table)}/{snapshot}/{format_shards(kept or [])}"
             writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
             writer = writer.option("txnAppId", app).option("txnVersion", self.token).option("userMetadata", self.metadata)
-            _save(writer, path(self.lake, table), f"{self.stage} of {own}, table {table}")
+            _save(writer, path(self.lake, table), f"{self.stage} of {self.snapshot}, table {table}")
             return self._verify(table, before)
 
     def drop(self, table: str, spark: SparkSession) -> int:
@@ -199,25 +205,44 @@ class Commit:
 
     def _merge(self, table: str, rows: DataFrame, keys: Sequence[str], snapshots: Sequence[str], metadata: str) -> None:
         """One MERGE. Only partitions of the rows' snapshots are looked at, and equal rows are not written again."""
-        from delta.tables import DeltaTable
-
         columns = contract.load(table).columns
-        spark, on = rows.sparkSession, " AND ".join(f"t.{key} = s.{key}" for key in keys)
+        on = " AND ".join(f"t.{key} = s.{key}" for key in keys)
         if snapshots:
             on += " AND t.snapshot IN ({})".format(", ".join(f"'{parse(snapshot)}'" for snapshot in snapshots))
+        assigned: dict[str, str | Column] = {name: f"s.{name}" for name in columns}
+        differs = " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in columns)
+        with self._merging(table, rows.sparkSession, metadata, self.app_id(table)) as target:
+            merge = (
+                target.merge(rows.alias("s"), on)
+                .whenMatchedDelete("s._gone = 1")
+                .whenMatchedUpdate(condition=differs, set=assigned)
+            )
+            _told(merge.whenNotMatchedInsert(condition="s._gone = 0", values=assigned).execute, f"{self.stage}, table {table}")
+
+    def edit(self, table: str, spark: SparkSession, change: Callable[[DeltaTable], object], app: str) -> int:
+        """One MERGE on a table (alias `t`) that others write, under the name of a Delta application; returns the version."""
+        with fence.commits(self.lake, table):
+            fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
+            failpoint.hit(f"{self.stage}:before_commit:{table}")
+            before = version(self.lake, table)
+            with self._merging(table, spark, self.metadata, app) as target:
+                _told(lambda: change(target), f"{self.stage}, table {table}")
+            return before if version(self.lake, table) == before else self._verify(table, before)
+
+    @contextmanager
+    def _merging(self, table: str, spark: SparkSession, metadata: str, app: str) -> Iterator[DeltaTable]:
+        """The table, alias `t`; what is executed on it carries this attempt's identity."""
+        from delta.tables import DeltaTable
+
         settings = {
             "commitInfo.userMetadata": metadata,
-            "write.txnAppId": self.app_id(table),
+            "write.txnAppId": app,
             "write.txnVersion": str(self.token),
         }
         for name, value in settings.items():
             spark.conf.set(f"spark.databricks.delta.{name}", value)
         try:
-            assigned: dict[str, str | Column] = {name: f"s.{name}" for name in columns}
-            differs = " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in columns)
-            merge = DeltaTable.forPath(spark, path(self.lake, table)).alias("t").merge(rows.alias("s"), on)
-            merge = merge.whenMatchedDelete("s._gone = 1").whenMatchedUpdate(condition=differs, set=assigned)
-            _told(merge.whenNotMatchedInsert(condition="s._gone = 0", values=assigned).execute, f"{self.stage}, table {table}")
+            yield DeltaTable.forPath(spark, path(self.lake, table)).alias("t")
         finally:
             for name in settings:
                 spark.conf.unset(f"spark.databricks.delta.{name}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawlmill import contract, excerpts, ledger, page_index, pins, release, shared_text
+from crawlmill import contract, excerpts, ledger, orders, page_index, pins, release, shared_text
 from crawlmill.defined_at import Rulebook
 from crawlmill.lookup import Reader, newest, part
 from crawlmill.page_index import Place
@@ -45,7 +45,7 @@ def explain(lake: str, name: str, book: Rulebook) -> dict[str, Any]:
     Returns:
         Plain values: `asked`; `captures`, oldest first, see `_capture`; `also`, other captures of the URL where an id was asked for; `near`,
         similar addresses of the host where there is no capture; `scanned`, snapshots without an index, whose columns of URLs and ids were
-        read whole; `files`, every data file that was opened.
+        read whole; `files`, every data file that was opened; `taken_down`, the takedown order that names the page.
     """
     reader, at = Reader(lake), pins.every_newest(lake)
     indexed = {snapshot: own[page_index.TABLE] for snapshot, own in at.items() if page_index.TABLE in own}
@@ -62,7 +62,9 @@ def explain(lake: str, name: str, book: Rulebook) -> dict[str, Any]:
         near = page_index.beside(reader, indexed, name, NEAR) or page_index.alike(name, list(dict.fromkeys(known)), NEAR)
     also = _also(state, captures) if page_index.as_id(name) else []
     files = list(dict.fromkeys(reader.files))
-    return {"asked": name, "captures": captures, "also": also, "near": near, "scanned": scanned, "files": files}
+    order = orders.ready(lake).find(name if "://" in name else None, page_index.as_id(name))
+    told = {"asked": name, "captures": captures, "also": also, "near": near, "scanned": scanned, "files": files}
+    return {**told, "taken_down": order}
 
 
 def _also(state: _State, captures: list[dict[str, Any]]) -> list[dict[str, Any]]:

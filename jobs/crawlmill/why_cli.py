@@ -47,7 +47,9 @@ def why(name: str, files: bool, as_json: bool, lake: str | None, recipe_file: st
 
 def lines(found: dict[str, Any], files: bool = True) -> Iterator[str]:
     """An answer as text, control characters of pages escaped."""
-    if not found["captures"]:
+    if found["taken_down"]:
+        yield f"{printable(found['asked'])} was taken down by order {found['taken_down']}: `_control/takedowns.jsonl` in the lake says why"
+    elif not found["captures"]:
         yield f"{printable(found['asked'])}: no snapshot of the lake has this page"
         if found["near"]:
             yield "of the same host:"

@@ -23,7 +23,7 @@ def test_there_is_a_dag_a_file_and_its_id_is_the_files_name(dags: dict[str, Any]
     assert (
         sorted(dags)
         == [file.stem for file in FILES]
-        == ["build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"]
+        == ["build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "takedown", "watch_crawls"]
     )
 
 
@@ -45,7 +45,17 @@ def test_a_task_has_an_owner_retries_a_policy_a_timeout_and_a_pool(dags: dict[st
             assert task.retries == 3 and task.retry_exponential_backoff
             assert type(task.retry_policy).__name__ == "StageRetryPolicy"
             assert task.execution_timeout
-            assert task.pool == ("spark" if task.task_id.endswith(".submit") or task.task_id == "build" else "default_pool")
+            assert task.pool == pool(task.task_id)
+            assert type(task.weight_rule).__name__ == "ScheduledFirst"
+
+
+def pool(task: str) -> str:
+    """Who asks the crawl's server, who writes tables of all snapshots, other Spark jobs, all else."""
+    if task in ("dedup.submit", "publish.submit", "find", "delete"):
+        return "writers"
+    if task == "extract.submit":
+        return "source"
+    return "spark" if task.endswith(".submit") or task == "build" else "default_pool"
 
 
 def test_the_pools_that_tasks_ask_for_are_made_by_the_launcher(dags: dict[str, Any]) -> None:

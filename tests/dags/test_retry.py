@@ -40,6 +40,10 @@ def test_what_would_fail_again_fails_at_once(code: int, tail: str) -> None:
         failure(1, "crawlmill: failed: the disk is full"),
         failure(2, "crawlmill: source unavailable: http://127.0.0.1:1/ cannot be read"),
         SourceUnavailable("http://127.0.0.1:1/ cannot be read"),
+        failure(
+            1,
+            "crawlmill: fenced: attempt 1 of extract may not commit: attempt 2 (run takedown-0123456789ab) has taken over all shards",
+        ),
         failure(137, ""),
         failure(-9, ""),
         ConnectionError("Execution API server did not answer"),

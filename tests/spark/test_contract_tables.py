@@ -94,6 +94,38 @@ def test_a_column_added_by_migration_is_null_in_old_rows(spark: Any, lake: str, 
     assert {row["snapshot"]: row["note"] for row in read(spark, lake, "clusters").collect()} == {SNAPSHOT: None, OTHER: "new"}
 
 
+def test_rows_that_a_new_check_would_refuse_stop_the_migration(spark: Any, lake: str, tmp_path: Any, monkeypatch: Any) -> None:
+    import yaml
+
+    from crawlmill import layout, migration
+    from crawlmill.errors import UserError
+
+    text = yaml.safe_load((layout.schemas_dir() / "clusters.yaml").read_text())
+    contract.create(lake, "clusters")
+    write(spark, lake, "clusters", [SURVIVOR, COPY])
+    rule = {
+        "name": "alone",
+        "type": "custom",
+        "engine": "deltaCheck",
+        "description": "No copies.",
+        "implementation": "kind = 'survivor'",
+    }
+    text["schema"][0]["quality"].append(rule)
+    text["version"] = "1.99.0"
+    (tmp_path / "home" / "schemas").mkdir(parents=True)
+    (tmp_path / "home" / "schemas" / "clusters.yaml").write_text(yaml.safe_dump(text))
+    with monkeypatch.context() as moved:
+        moved.setenv("CRAWLMILL_HOME", str(tmp_path / "home"))
+        with pytest.raises(UserError, match="1 rows of table clusters break the new CHECK alone"):
+            migration.migrate(lake, lambda: spark, print)
+        write(spark, lake, "clusters", [SURVIVOR])
+        said: list[str] = []
+        migration.migrate(lake, lambda: spark, said.append)
+        assert len(said) == 1 and "new CHECK alone: kind = 'survivor'" in said[0]
+        with pytest.raises(Exception, match="alone"):
+            write(spark, lake, "clusters", [SURVIVOR, COPY])
+
+
 def test_ledgers_only_grow(spark: Any, lake: str) -> None:
     contract.create(lake, "quality")
     row = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from crawlmill import contract, contract_file, layout, spark_types
+from crawlmill import contract, contract_file, layout, migration, spark_types
 from crawlmill.errors import UserError
 
 TABLES = (
@@ -261,6 +261,30 @@ class TestMigrate:
         assert state.metadata().configuration["crawlmill.contract"] == "1.1.0"
         assert state.version() == 1
 
+    def test_what_would_change_is_told_and_nothing_done(self, schemas: Path, lake: str) -> None:
+        assert migration.steps(lake) == []
+        changed = document()
+        columns(changed).append({"name": "note", "logicalType": "string", "physicalType": "string", "description": "A note."})
+        rules(changed)[0]["implementation"] = "snapshot <> ''"
+        self.write(schemas, changed, "1.1.0")
+        (step,) = migration.steps(lake)
+        assert str(step) == (
+            "languages: contract 1.0.0 to 1.1.0: new column note (string); new CHECK snapshot_form: snapshot <> ''"
+        )
+        assert contract.held(lake, "languages").version == "1.0.0"  # type: ignore[union-attr]
+        columns(changed).pop(3)
+        changed["schema"][0]["quality"] = []
+        self.write(schemas, changed, "2.0.0")
+        (step,) = migration.steps(lake)
+        assert "column language is gone: the table is emptied" in str(step) and "CHECK snapshot_form goes" not in str(step)
+        said: list[str] = []
+        migration.migrate(lake, lambda: pytest.fail("no rows have to be looked at"), said.append)
+        assert said == [str(step)] and migration.steps(lake) == []
+
+    def test_a_table_that_is_not_there_is_created(self, schemas: Path, tmp_path: Path) -> None:
+        (step,) = migration.steps(str(tmp_path / "empty"))
+        assert str(step) == "languages: is created, contract 1.0.0"
+
     def test_settings_made_by_hand_stay(self, schemas: Path, lake: str) -> None:
         from deltalake import DeltaTable
 
@@ -289,8 +313,9 @@ class TestMigrate:
         change(columns(changed))
         changed["schema"][0]["quality"] = []
         self.write(schemas, changed, "1.5.0")
-        with pytest.raises(UserError, match=f"table languages: {words}.*version 2.0.0"):
-            contract.migrate(lake, "languages")
+        for refused in (lambda: contract.migrate(lake, "languages"), lambda: migration.steps(lake)):
+            with pytest.raises(UserError, match=f"table languages: {words}.*version 2.0.0"):
+                refused()
 
     def test_a_major_version_empties_the_table_and_keeps_its_history(self, schemas: Path, lake: str) -> None:
         from deltalake import DeltaTable

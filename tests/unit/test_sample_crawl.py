@@ -76,6 +76,23 @@ def test_bytes_do_not_depend_on_the_process(tmp_path: Path, mirror: Path) -> Non
     assert {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in elsewhere.stdout.splitlines()} == here
 
 
+def test_earlier_snapshots_leave_the_two_as_they_are(tmp_path: Path, mirror: Path) -> None:
+    import json
+
+    from crawlmill.sources.listing import collinfo
+
+    six = sample_crawl.write(tmp_path, earlier=4)
+    assert len(six.pages) == 6 and min(six.pages) == "CC-MAIN-2026-18"
+    assert [info.id for info in collinfo(str(tmp_path))] == sorted(six.pages, reverse=True)
+    for path in (path for path in mirror.rglob("*") if path.is_file() and "crawl-data" in str(path)):
+        assert (tmp_path / path.relative_to(mirror)).read_bytes() == path.read_bytes()
+    rows = [json.loads(line) for line in (tmp_path / sample_crawl.TRUTH).read_text().splitlines()]
+    urls = {name: {row["url"] for row in rows if row["snapshot"] == name} for name in six.pages}
+    assert all(urls[name] < urls["CC-MAIN-2026-38"] and len(urls[name]) > 20 for name in sorted(urls)[:4])
+    ids = {name: {row["id"] for row in rows if row["snapshot"] == name} for name in six.pages}
+    assert sum(map(len, ids.values())) == len(set().union(*ids.values())), "no snapshot has another's records"
+
+
 def test_shape(mirror: Path, truth: list[dict[str, Any]]) -> None:
     summary = sample_crawl.write(mirror)
     assert summary.bytes < 3_200_000 and summary.files == len(files())

@@ -151,10 +151,13 @@ def test_a_backfill_is_asked_of_the_airflow_that_is_up(tmp_path: Path, monkeypat
     said: list[str] = []
     chosen = service.backfill(date(2026, 1, 1), date(2026, 3, 31), 3, "failed", tmp_path, said.append)
     assert chosen == ["CC-MAIN-2026-04", "CC-MAIN-2026-08", "CC-MAIN-2026-12"]
-    ((url, method, path, body),) = asked
+    url, method, path, body = asked[0]
     assert (url, method, path) == ("http://127.0.0.1:8090", "POST", "/api/v2/backfills")
     assert (body["max_active_runs"], body["reprocess_behavior"]) == (3, "failed")
     assert (body["from_date"], body["to_date"]) == ("2026-01-01T00:00:00Z", "2026-03-31T00:00:00Z")
+    assert body["run_backwards"] is False and body["dag_run_conf"] == {}
+    service.backfill(date(2026, 1, 1), date(2026, 3, 31), state=tmp_path, backwards=True)
+    assert asked[1][3]["run_backwards"] is True
     assert "backfill 7 of 3 snapshots" in said[0] and "http://127.0.0.1:8090" in said[0]
     with pytest.raises(UserError, match=r"no snapshot began between .* nearest are .*CC-MAIN-2026-04 \(2026-01-12\)"):
         service.backfill(date(2026, 1, 1), date(2026, 1, 2), state=tmp_path)

@@ -60,13 +60,17 @@ class Airflow:
         else:
             self.call("POST", "/api/v2/pools", {**pool, "name": name})
 
-    def backfill(self, dag: str, first: str, last: str, active: int, reprocess: str = "completed") -> int:
+    def backfill(
+        self, dag: str, first: str, last: str, active: int, reprocess: str = "completed", backwards: bool = False,
+        conf: dict[str, Any] | None = None,
+    ) -> int:  # fmt: skip
         """Start a backfill over a range of days (ISO dates, inclusive); returns its id.
 
         `reprocess`: runs that are made again where there is one: `none`, `failed` ones, or `completed` ones, failed or not.
+        `backwards`: the newest first. `conf`: parameters of the DAG.
         """
         body = {"dag_id": dag, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z", "max_active_runs": active,
-                "dag_run_conf": {}, "reprocess_behavior": reprocess}  # fmt: skip
+                "dag_run_conf": conf or {}, "reprocess_behavior": reprocess, "run_backwards": backwards}  # fmt: skip
         return int(self.call("POST", "/api/v2/backfills", body)["id"])
 
     def runs(self, dag: str) -> list[dict[str, Any]]:

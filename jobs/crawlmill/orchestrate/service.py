@@ -31,7 +31,7 @@ COMPONENTS = {
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-DAGS = {"build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "watch_crawls"}
+DAGS = {"build_release", "ingest_snapshot", "maintain_tables", "publish_corpus", "takedown", "watch_crawls"}
 START_LIMIT = 240.0  # seconds; 20 on an idle machine of two cores, four times that on a busy one
 
 
@@ -126,8 +126,9 @@ def down(state: Path | None = None, say: Say = print) -> bool:
 
 
 def backfill(
-    first: date, last: date, active: int = 2, reprocess: str = "none", state: Path | None = None, say: Say = print
-) -> list[str]:
+    first: date, last: date, active: int = 2, reprocess: str = "none", state: Path | None = None, say: Say = print,
+    backwards: bool = False,
+) -> list[str]:  # fmt: skip
     """Ingest every snapshot whose crawl began in a range of days, by a backfill of the Airflow that is up. Returns their ids.
 
     Args:
@@ -137,6 +138,7 @@ def backfill(
         reprocess: what becomes of a snapshot that has a run: `none` (left out), `failed` (runs again if that failed), `completed` (runs again).
         state: folder of everything it keeps; `.crawlmill` by default.
         say: told what was started and where to watch it.
+        backwards: the newest snapshot first.
 
     Raises:
         UserError: no Airflow is up, it refuses, or no snapshot began in the range.
@@ -145,7 +147,7 @@ def backfill(
     if found is None:
         raise UserError("no Airflow is up: start one with `crawlmill up`, or ask with --dry-run which snapshots there are")
     chosen = list(crawls.between(first, last, crawls.known(found.calendar, crawls.found_list(found.lake))))
-    number = Airflow(found.url).backfill("ingest_snapshot", first.isoformat(), last.isoformat(), active, reprocess)
+    number = Airflow(found.url).backfill("ingest_snapshot", first.isoformat(), last.isoformat(), active, reprocess, backwards)
     say(
         f"backfill {number} of {len(chosen)} snapshots, {chosen[0]} to {chosen[-1]}: watch it at {found.url}/dags/ingest_snapshot"
     )

@@ -15,7 +15,9 @@ from airflow.sdk import Asset, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
+from crawlmill.orchestrate import alerts
 from crawlmill.orchestrate.links import LINKS
+from crawlmill.orchestrate.priority import ScheduledFirst
 from crawlmill.orchestrate.retry import StageRetryPolicy
 from crawlmill.orchestrate.submit import StageSubmit, placement
 from crawlmill.pins import EVERY, WRITTEN_BY
@@ -43,8 +45,12 @@ DEFAULTS: dict[str, Any] = {
     "retry_policy": StageRetryPolicy(),
     "execution_timeout": timedelta(minutes=10),
     "pool": "default_pool",
+    "weight_rule": ScheduledFirst(),
+    "on_failure_callback": alerts.notifiers(),
 }
 SPARK_TIMEOUT = timedelta(hours=12)
+# Who asks the crawl's server, by how many machines; who writes tables of all snapshots, one at a time. All others share `spark`.
+POOLS = {"extract": "source", "dedup": "writers", "publish": "writers"}
 
 WHERE = {
     "lake": Param("", type="string", pattern=r"^((s3a?:/)?/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
@@ -72,7 +78,7 @@ def _spark(stage: str, **kwargs: Any) -> dict[str, Any]:
         "task_id": "submit",
         "stage": stage,
         "conn_id": "spark_default",
-        "pool": "spark",
+        "pool": POOLS.get(stage, "spark"),
         "execution_timeout": SPARK_TIMEOUT,
         **placement(),
         **kwargs,

@@ -83,6 +83,21 @@ class StageSubmit(SparkSubmitOperator):
                     self._ti.xcom_push(links.SPARK_KEY, found[2])
             yield line
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage's provider asks of a task that is done: the tables that the stage's last released run read and wrote."""
+        from crawlmill import ledger, pins
+        from crawlmill.orchestrate import lineage
+
+        given = arguments(self.application_args or [])
+        lake = layout.lake_root(given["--lake"])
+        run = ledger.released(lake, self.stage, given.get("--snapshot", pins.EVERY))
+        return lineage.facets(lake, run) if run else None
+
+
+def arguments(words: list[str]) -> dict[str, str]:
+    """The options of a job's command line."""
+    return dict(zip(words[::2], words[1::2], strict=True))
+
 
 def lend_connection() -> None:
     """Hand Airflow's connection `crawlmill_llm`, where there is one, to the job: by its environment, never on a command line."""
@@ -103,11 +118,11 @@ def lend_connection() -> None:
     os.environ[settings.CONNECTION] = json.dumps(parts)
 
 
-def up_to_date(name: str, arguments: list[str]) -> RunRow | None:
+def up_to_date(name: str, words: list[str]) -> RunRow | None:
     """The released run that makes a job with these arguments needless, by the same rule as the job itself applies."""
     from crawlmill import ledger, pins, recipe, stage
 
-    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    given = arguments(words)
     lake, snapshot = layout.lake_root(given["--lake"]), given.get("--snapshot", pins.EVERY)
     if ledger.released(lake, name, snapshot) is None:
         return None

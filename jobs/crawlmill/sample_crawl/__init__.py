@@ -36,17 +36,18 @@ class Summary:
         return f"{self.directory}: {snapshots}; {self.languages} languages, {self.scripts} scripts, {self.files} files, {self.bytes / 1e6:.1f} MB"
 
 
-def write(directory: Path) -> Summary:
+def write(directory: Path, earlier: int = 0) -> Summary:
     """Write the sample crawl below a directory, over an older one of its kind.
 
     Args:
         directory: made where absent; its root then serves as a crawl's base address.
+        earlier: how many smaller snapshots to write beside the two, at most 4; the two are the same to the byte.
 
     Raises:
         UserError: the directory cannot be written.
     """
     try:
-        mirror = write_files(directory)
+        mirror = write_files(directory, earlier)
     except OSError as error:
         raise UserError(
             f"cannot write the sample crawl to {directory} ({error.strerror}): name a folder that you may write to"

@@ -10,7 +10,7 @@ from html import unescape
 from pathlib import Path
 
 from crawlmill.sample_crawl import warc
-from crawlmill.sample_crawl.pages import SNAPSHOTS, Page
+from crawlmill.sample_crawl.pages import EARLIER, SNAPSHOTS, Page
 from crawlmill.sample_crawl.plan import pages
 from crawlmill.sample_crawl.texts import seeded
 from crawlmill.sample_crawl.warc import Capture
@@ -43,14 +43,24 @@ CRAWLS = (
 )  # fmt: skip
 
 
-def collinfo() -> str:
+def crawls(earlier: int) -> tuple[Crawl, ...]:
+    """The crawls of a mirror, oldest first: so many earlier ones, five weeks apart, and the two that are always there."""
+    first, found = CRAWLS[0], []
+    for number, name in enumerate(EARLIER[:earlier], 1):
+        start, end = (day - timedelta(weeks=5 * number) for day in (first.start, first.end))
+        segments = (f"{int(start.timestamp())}000.01", f"{int(start.timestamp())}000.02")
+        found.append(Crawl(name, f"{start:%B %Y} Index", start, end, segments))
+    return (*reversed(found), *CRAWLS)
+
+
+def collinfo(earlier: int = 0) -> str:
     """collinfo.json, the newest crawl first."""
     rows = [
         {
             "id": crawl.id, "name": crawl.name, "timegate": f"https://index.commoncrawl.org/{crawl.id}/",
             "cdx-api": f"https://index.commoncrawl.org/{crawl.id}-index", "from": f"{crawl.start:%Y-%m-%dT%H:%M:%S}", "to": f"{crawl.end:%Y-%m-%dT%H:%M:%S}",
         }
-        for crawl in reversed(CRAWLS)
+        for crawl in reversed(crawls(earlier))
     ]  # fmt: skip
     return json.dumps(rows, indent=2) + "\n"
 
@@ -133,11 +143,11 @@ def truth(crawl: Crawl, number: int, hand: list[Capture]) -> list[str]:
     return lines
 
 
-def files() -> dict[str, bytes]:
+def files(earlier: int = 0) -> dict[str, bytes]:
     """The whole mirror: path below the root -> bytes."""
-    mirror = {"collinfo.json": collinfo().encode()}
+    mirror = {"collinfo.json": collinfo(earlier).encode()}
     rows: list[str] = []
-    for crawl in CRAWLS:
+    for crawl in crawls(earlier):
         hands = captures(crawl)
         for number, hand in enumerate(hands):
             mirror[crawl.path(number, "warc")] = warc_file(crawl, number, hand)
@@ -150,9 +160,9 @@ def files() -> dict[str, bytes]:
     return mirror
 
 
-def write_files(directory: Path) -> dict[str, bytes]:
+def write_files(directory: Path, earlier: int = 0) -> dict[str, bytes]:
     """Write the mirror below the directory and return it. Raises OSError where that is impossible."""
-    mirror = files()
+    mirror = files(earlier)
     for path, data in mirror.items():
         target = directory / path
         target.parent.mkdir(parents=True, exist_ok=True)

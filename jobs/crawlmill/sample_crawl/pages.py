@@ -10,6 +10,7 @@ from crawlmill.sample_crawl.templates import NAMES, Content, render
 from crawlmill.sample_crawl.texts import Article, Language, languages
 
 SNAPSHOTS = ("CC-MAIN-2026-38", "CC-MAIN-2026-43")
+EARLIER = ("CC-MAIN-2026-33", "CC-MAIN-2026-28", "CC-MAIN-2026-23", "CC-MAIN-2026-18")  # written only where they are asked for
 KINDS = (
     "article", "exact_copy", "near_copy", "far_copy", "boilerplate", "short", "spam", "adult", "lorem", "repetition", "mojibake",
     "personal_data", "empty", "status", "revisit", "binary", "plain_text", "broken",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
+from crawlmill import orders
 from crawlmill.errors import CrawlmillError
 from crawlmill.sources import fetch
 from crawlmill.sources.guard import Progress, guarded
@@ -43,6 +44,8 @@ class Reading:
         With `guard_seconds` pages are extracted in a child process that may be killed. Raises UserError where a list of the recipe is absent.
         """
         wanted = selection(self.options.select)
+        if self.quarantine:
+            wanted = replace(wanted, orders=orders.ready(self.quarantine.lake))
         _warm_up(self.options.text_options())  # both once a process: children inherit them
         try:
             with fetch.open_file(self.source, file_path, self.patience) as stream:

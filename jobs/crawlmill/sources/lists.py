@@ -64,17 +64,17 @@ class UrlList:
                 host, slash, rest = _bare(entry).partition("/")
                 self.prefixes[host] = (*self.prefixes.get(host, ()), slash + rest)
         else:
-            plain = {"domains": _domain, "urls": _page, "words": str.lower}[kind]
+            plain = {"domains": as_domain, "urls": as_page, "words": str.lower}[kind]
             self.hashes = Hashes(plain(entry) for entry in entries)
 
     def find(self, url: str, host: str) -> str | None:
         """The listed entry that this URL of this host (lower case, ASCII) meets, None where there is none."""
         if self.kind == "urls":
-            page = _page(url)
+            page = as_page(url)
             return page if page in self.hashes else None
         if self.kind == "words":
             return next((word for word in WORD.findall(unquote(url).lower()) if word in self.hashes), None)
-        for name in _parents(host):
+        for name in parents(host):
             if self.kind == "domains" and name in self.hashes:
                 return name
             if self.kind == "prefixes" and name in self.prefixes:
@@ -110,7 +110,7 @@ def _entries(path: Path, sha256: str) -> Iterator[str]:
                 yield entry
 
 
-def _parents(host: str) -> Iterator[str]:
+def parents(host: str) -> Iterator[str]:
     """The host and its parents, the top-level domain last."""
     yield host
     while "." in host:
@@ -118,7 +118,7 @@ def _parents(host: str) -> Iterator[str]:
         yield host
 
 
-def _domain(entry: str) -> str:
+def as_domain(entry: str) -> str:
     host = _bare(entry).partition("/")[0].lstrip("*.").rstrip(".")
     return host if host.isascii() else _ascii(host)
 
@@ -130,7 +130,7 @@ def _ascii(host: str) -> str:
         return host
 
 
-def _page(url: str) -> str:
+def as_page(url: str) -> str:
     """A URL as it is compared: without scheme, `www.`, fragment and last slash, host in lower case."""
     host, slash, rest = _bare(url).partition("/")
     return (host.removeprefix("www.") + slash + rest).removesuffix("/")

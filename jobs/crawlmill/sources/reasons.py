@@ -21,6 +21,8 @@ REASONS: dict[str, str] = {
     "mime": "The payload is of a type that is not read.",
     "mislabelled": "The payload is no text, whatever its media type says: a PDF file, an image, an archive.",
     "empty": "The payload is empty.",
+    # about what may not be had
+    "taken_down": "A takedown order of the lake names the record; its address is not kept.",
     # about what the recipe wants
     "opt_out": "An opt-out list names the page.",
     "blocklist": "A blocklist names the page.",

@@ -105,6 +105,10 @@ def _candidate(
     def reject(reason: str, message: str) -> Reject:
         return Reject(frame.offset, frame.length, reason, message, record_id, url)
 
+    if (taken := selection.judge_record(url, record_id)) is not None:
+        if record_id is not None:
+            counts.is_new(record_id)  # what comes later is a second record all the same
+        return Reject(frame.offset, frame.length, *taken, record_id)  # without its address
     if frame.problem:
         return reject(frame.problem, frame.message)
     if trouble := _unwanted(kind, wanted, headers):

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from crawlmill import orders
 from crawlmill.sources import lists
 from crawlmill.text.url import host
 
 if TYPE_CHECKING:
+    from crawlmill.orders import Orders
     from crawlmill.recipe_extract import Select
 
 Verdict = tuple[str, str] | None  # reason and message of a reject
@@ -32,6 +34,12 @@ class Selection:
     opt_out: tuple[lists.UrlList, ...] = ()
     blocklist: tuple[lists.UrlList, ...] = ()
     languages: frozenset[str] | None = None
+    orders: Orders | None = None
+
+    def judge_record(self, url: str | None, record_id: str | None) -> Verdict:
+        """Why a record may not be read at all: a takedown order of the lake names it. Comes before everything else."""
+        name = self.orders.find(url, record_id) if self.orders else None
+        return None if name is None else (orders.REASON, orders.message(name))
 
     def judge_url(self, url: str) -> Verdict:
         """Why a page of this address is not wanted; None where it is. Opt-outs come first: they are promises."""
