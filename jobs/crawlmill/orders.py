@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from crawlmill import fence
 from crawlmill.errors import UserError
@@ -119,7 +120,8 @@ def held(lake: str) -> list[Order]:
     for number, line in enumerate(path(lake).read_text(encoding="utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
-            found.append(Order(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}))
+            given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+            found.append(Order(**given))
         except (ValueError, TypeError):
             raise UserError(f"{path(lake)} line {number} is no takedown order: put the file back as it was") from None
     return found

@@ -213,7 +213,7 @@ class Commit:
                 condition=differs, set=assigned
             ).whenNotMatchedInsert(condition="s._gone = 0", values=assigned).execute()
 
-    def edit(self, table: str, spark: SparkSession, change: Callable[[DeltaTable], None], app: str) -> int:
+    def edit(self, table: str, spark: SparkSession, change: Callable[[DeltaTable], object], app: str) -> int:
         """One MERGE on a table (alias `t`) that others write, under the name of a Delta application; returns the version."""
         with fence.lock(self.lake, table):
             fence.check(self.lake, self.stage, self.snapshot, self.shards, self.token)
