@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 from crawlmill import fence, lake_files
 from crawlmill.errors import UserError
@@ -112,7 +113,8 @@ def _orders(lake: str, content: bytes) -> list[Order]:
     for number, line in enumerate(content.splitlines(), 1):
         try:
             values = json.loads(line)
-            found.append(Order(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}))
+            given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+            found.append(Order(**given))
         except (ValueError, TypeError):
             raise UserError(f"{lake}/{FILE} line {number} is no takedown order: put the file back as it was") from None
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crawlmill import orders, table
@@ -61,13 +62,14 @@ def clean(spark: SparkSession, commit: table.Commit, plan: Plan, name: str) -> d
     nothing = name != "rejects" and not any(files(lake, name, plan.snapshot, at) for at in states)
     if nothing or (states != [same[newest]] and not _concerned(spark, lake, plan, name, states)):
         return {at: at for at in used}
-    moved, standing = {}, newest
+    moved: dict[int, int] = {}
+    standing = newest
     for number, state in enumerate(states):
         app = f"{commit.app_id(name)}/{number}"
         changed = _put(spark, commit, plan.snapshot, name, standing, state, app)
         here = table.version(lake, name)
         what = State(spark, lake, plan, name, state, here)
-        to = commit.edit(name, spark, lambda target, what=what: EDITS.get(name, by_id)(what, target), f"{app}/edit")
+        to = commit.edit(name, spark, partial(EDITS.get(name, by_id), what), f"{app}/edit")
         moved |= {at: at if not changed and to == here and len(states) == 1 else to for at in used if same[at] == state}
         standing = state
     return moved

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from crawlmill import ledger, maintenance, table, table_log
+from crawlmill import ledger, maintenance, superseded, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 
@@ -109,3 +109,16 @@ def test_what_maintenance_commits_is_no_change_of_rows(written: str) -> None:
     maintenance.maintain(written, ["languages"], 0)
     DeltaTable(table.path(written, "languages")).optimize.compact()
     assert table_log.changed_at(written, "languages") == changed
+
+
+def test_what_a_takedown_replaced_is_kept_for_nobody(written: str) -> None:
+    ran(written, 0, fence=1, finished=datetime.now(UTC))
+    replaced = [{"table": "languages", "snapshot": S, "version": 0}]
+    entry = RunRow(run_id="takedown-1", stage="takedown", snapshot=S, stage_key="k", verdict="passed", fence=2, inputs=replaced,
+                   outputs=[{"table": "languages", "version": 1}], started_at=LONG_AGO, finished_at=LONG_AGO)  # fmt: skip
+    ledger.append_run(written, entry)
+    ran(written, 1, fence=3)
+    assert maintenance.in_use(written, 30)["languages"] == {1}
+    with pytest.raises(UserError, match="run dedup first"):
+        superseded.refuse(written, {("languages", S): 0, ("documents", S): 4})
+    superseded.refuse(written, {("languages", S): 1, ("languages", "CC-MAIN-2026-38"): 0})

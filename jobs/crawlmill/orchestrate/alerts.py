@@ -14,7 +14,9 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import AsyncCallback, BaseNotifier, DeadlineAlert, DeadlineReference, SyncCallback
+from airflow.sdk import BaseNotifier
+from airflow.sdk.definitions.callback import AsyncCallback, SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from crawlmill.errors import UserError
 
