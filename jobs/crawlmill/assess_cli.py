@@ -88,3 +88,38 @@ def page(found: Assessment) -> str:
         maxima={key: max(own, default=0) for key, own in values.items()},
         style=style,
     )
+
+
+@click.command()
+@click.argument("side", default="corpus")
+@click.option("--against", "other", help="The other side of a new set of pairs.")
+@click.option("--name", required=True, help="Of the set; without --against that of one that is there.")
+@click.option("--language", help="Of this language only (ISO 639-3).")
+@click.option("-n", "pairs", default=40, show_default=True, type=click.IntRange(1, 1000), help="Pairs.")
+@click.option("--ask", is_flag=True, help="Ask the language model of CRAWLMILL_LLM_MODEL about each pair, in both orders.")
+@LAKE
+def judge(side: str, other: str | None, name: str, language: str | None, pairs: int, ask: bool, lake: str | None) -> None:
+    """Which of two corpora has the better texts: pairs judged blind, by people in Airflow's UI (Crawlmill, Judge) and by a language model.
+
+    \b
+    Example: crawlmill judge web-2026.10 --against web-2026.09 --language deu --name october
+    Example: crawlmill judge --name october --ask
+    """
+    from crawlmill.assess import judge as judging
+    from crawlmill.llm import settings
+
+    root = layout.lake_root(lake)
+    if other:
+        judging.make(root, name, side, other, language, pairs)
+    a, b, held = judging.load(root, name)
+    if ask:
+        judging.ask(root, name, settings.load(), judging.model_name())
+    given = judging.votes(root, name)
+    click.echo(f"{len(held)} pairs of {a} and {b}")
+    rows = []
+    for who in ("people", *sorted({one["who"] for one in given if one["who"].startswith("model ")})):
+        own = [one for one in given if (one["who"] == who or (who == "people" and not one["who"].startswith("model ")))]
+        told = judging.tally(held, own)
+        share = "" if told.share is None else f"{100 * told.share:.0f} % ({100 * told.low:.0f} to {100 * told.high:.0f})"
+        rows.append({"judge": who, f"for {a}": told.first, f"for {b}": told.second, "ties": told.ties, f"share of {a}": share})
+    click.echo(as_table(rows))

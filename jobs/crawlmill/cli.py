@@ -28,7 +28,8 @@ class Commands(click.Group):
             "release": "release_cli", "export": "release_cli", "metrics": "metrics_cli",
             "what-if": "whatif_cli", "fit-thresholds": "thresholds_cli", "replay": "replay", "plan-dedup": "plan_cli",
             "dedup-stats": "dedup_cli", "decontaminate": "dedup_cli", "contamination": "dedup_cli", "dedup-lines": "dedup_cli",
-            "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli", "assess": "assess_cli",
+            "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli",
+            "assess": "assess_cli", "judge": "assess_cli",
             "load-scores": "scores_cli", "fit-scores": "scores_cli", "cluster": "scores_cli", "train-scorer": "train_scorer_cli",
             "try-hook": "try_hook", "estimate": "estimate_cli"}  # fmt: skip
 

@@ -131,6 +131,7 @@ def history(name: str, n: int, as_json: bool, lake: str | None) -> None:
 @click.command()
 @click.argument("snapshot", required=False)
 @click.option("--out", "-o", metavar="FILE", help="Where to write it [SNAPSHOT.html in this folder].")
+@click.option("--keep", is_flag=True, help="Write it where the tab of a run in Airflow's UI looks for that of a large snapshot.")
 @click.option(
     "--core-hour-price", "price", type=float, help="Price of a core for an hour: the runs' cost [CRAWLMILL_CORE_HOUR_PRICE]."
 )
@@ -138,7 +139,8 @@ def history(name: str, n: int, as_json: bool, lake: str | None) -> None:
 @LAKE
 @RECIPE
 def report(
-    snapshot: str | None, out: str | None, price: float | None, cores: float | None, lake: str | None, recipe_file: str | None
+    snapshot: str | None, out: str | None, keep: bool, price: float | None, cores: float | None, lake: str | None,
+    recipe_file: str | None,
 ) -> None:  # fmt: skip
     """A snapshot's report: one HTML file with funnel, languages, limits to drag, duplicates, samples, expectations and runs.
 
@@ -155,7 +157,7 @@ def report(
     root = layout.lake_root(lake)
     table.require(root, "runs")
     name = newest(root, snapshot)
-    path = Path(out or f"{name}.html")
+    path = reports.kept(root, name) if keep else Path(out or f"{name}.html")
     try:
         size = reports.write(root, name, defined_at.rulebook(recipe_file), path, cost.rates(cores, price))
     except OSError as error:

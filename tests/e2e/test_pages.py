@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from crawlmill import recipe
+from crawlmill.assess import judge
 from tests.fixtures import open_pages, seen
-from tests.fixtures.lakes import NEW
+from tests.fixtures.lakes import NEW, OLD
 
 SHOTS = os.environ.get("CRAWLMILL_SCREENSHOTS")  # a folder: pictures of every page are put there
 TRIED = "language=eng&way=expression&expression=gopher_word_count+%3C+60"
@@ -23,12 +24,15 @@ PAGES = {
     "workbench": f"workbench?{TRIED}",
     "recipes": "workbench?way=recipes&a=in+force&b=default",
     "wrong": "workbench?way=pattern&pattern=(",
+    "judge": "judge?name=pairs",
 }
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return seen.make(str(tmp_path_factory.mktemp("open") / "lake"))
+    found = seen.make(str(tmp_path_factory.mktemp("open") / "lake"))
+    judge.make(found, "pairs", OLD, NEW, "eng", 5)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,23 @@ def test_the_tab_of_a_run(client: Any) -> None:
     )
     assert "<h1>Snapshots</h1>" in tab("publish_corpus", "p").text
     assert tab("other", "o").status_code == 404 and tab("ingest_snapshot", "x").status_code == 404
+
+
+def test_a_large_snapshot_s_report_is_made_beforehand(client: Any, lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from crawlmill.cli import cli
+    from crawlmill.orchestrate.pages import app
+
+    monkeypatch.setattr(app, "MOST", 10)
+    asked = {"snapshot": OLD}
+    missing = client.get("/report", params=asked, headers=VIEWER)
+    assert missing.status_code == 404 and f"crawlmill report {OLD} --keep" in missing.text
+    CliRunner().invoke(cli, ["report", OLD, "--keep", "--lake", lake], catch_exceptions=False)
+    assert f"<h1>{OLD}</h1>" in client.get("/report", params=asked, headers=VIEWER).text
+    old = Path(lake) / "_control" / "reports" / f"{OLD}.html"
+    os.utime(old, (0, 0))
+    assert client.get("/report", params=asked, headers=VIEWER).status_code == 404, "older than the verdicts"
 
 
 def test_snapshots_over_time(client: Any) -> None:

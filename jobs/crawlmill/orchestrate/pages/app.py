@@ -29,7 +29,7 @@ _making = Lock()
 
 def build(access: Access) -> FastAPI:
     """The application; `access` says who may see and write."""
-    from crawlmill.orchestrate.pages import workbench
+    from crawlmill.orchestrate.pages import judge, workbench
 
     app = FastAPI(title="crawlmill", docs_url=None, redoc_url=None, openapi_url=None)
     read, run = [Depends(access.read)], [Depends(access.run)]
@@ -75,6 +75,7 @@ def build(access: Access) -> FastAPI:
         return stage(access, dag_id, run_id, task_id)
 
     workbench.add(app, access)
+    judge.add(app, access)
     return app
 
 
