@@ -45,7 +45,8 @@ def _plain() -> NDArray[np.uint32]:
 
 
 _ASCII = bytes(map(_becomes, range(128))) + bytes(128)
-_ODD = re.compile("[Σİ]")  # whose small letter hangs on what stands beside, or is two
+_ODD = "Σİ"  # whose small letter hangs on what stands beside, or is two
+_FIRST_FAR = 0xE00
 _FAR = re.compile("[\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff]")  # where the scripts of the next line lie; a quick look
 _ALONE = regex.compile(r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)")
 
@@ -125,10 +126,10 @@ def words_of(text: str) -> Iterator[list[str]]:
         plain = text.encode().translate(_ASCII).decode()
     else:
         text = unicodedata.normalize("NFC", text)
-        text = text.lower() if _ODD.search(text) else text
+        text = text.lower() if any(sign in text for sign in _ODD) else text
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         plain = _plain()[points].tobytes().decode("utf-32-le", "surrogatepass")
-        if _FAR.search(plain):
+        if points.max(initial=0) >= _FIRST_FAR and _FAR.search(plain):
             plain = _ALONE.sub(r" \1 ", plain)
     for line in plain.split("\n"):
         if words := line.split():

@@ -49,7 +49,7 @@ def scores(
     Raises:
         UserError: a file is absent, malformed or another than the recipe says.
     """
-    found = dict.fromkeys((name for name, scorer in scorers.items() if scorer.kind not in LATER), [None] * len(texts))
+    found: dict[str, Scores] = {name: [None] * len(texts) for name, scorer in scorers.items() if scorer.kind not in LATER}
     together: dict[tuple[str, tuple[str, ...] | None], list[str]] = {}
     for name in found:
         scorer = scorers[name]
