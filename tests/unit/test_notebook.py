@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW
 
-NOTEBOOK = ROOT / "examples" / "look.ipynb"
+NOTEBOOK = ROOT / "schemas" / "look.ipynb"
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
