@@ -37,6 +37,7 @@ def test_every_page_of_the_truth_is_a_document_or_a_reject(spark: Any, crawl: Pa
     assert len(whole["documents"]) + len(whole["rejects"]) > len([row for row in truth if row["snapshot"] == S]) - 5
 
 
+@pytest.mark.full
 def test_groups_of_shards_and_changes_of_recipe(
     spark: Any, crawl: Path, lake: str, whole: dict[str, list[str]], tmp_path: Path
 ) -> None:

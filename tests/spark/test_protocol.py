@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from crawlmill import answers, contract, fence, layout, ledger, local_run, pins, session, stage, table
+from crawlmill import answers, contract, fence, layout, ledger, local_run, pins, stage, table
 from crawlmill.errors import AnswerNeeded, CriticalFailure, UserError
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
@@ -54,10 +54,7 @@ def test_every_removed_document_names_one_that_stays(spark: Any, both: str) -> N
     assert all(row["similarity"] >= 0.8 for row in rows)
 
 
-def test_neither_the_order_of_snapshots_nor_compiled_queries_matter(
-    spark: Any, both: str, tmp_path: Path, unjudged: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "SMALL", -1)  # as with snapshots of real size
+def test_the_order_of_snapshots_does_not_matter(spark: Any, both: str, tmp_path: Path, unjudged: None) -> None:
     lake = str(tmp_path / "lake")
     for snapshot, pages in ((NEW, NEWER), (OLD, OLDER)):
         lakes.put_documents(lake, snapshot, pages)

@@ -47,6 +47,7 @@ def test_survivors_are_resolved_within_the_set(spark: Any, lake: str) -> None:
     assert all(row["rehydration_weight"] >= 1 for row in rows.values())
 
 
+@pytest.mark.full
 def test_a_release_is_written_once_and_the_same_again(spark: Any, lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release.release_card, "card", lambda manifest: 1 / 0)
     with pytest.raises(ZeroDivisionError):
