@@ -1,13 +1,15 @@
-"""`crawlmill estimate`: what the models' answers for a snapshot would take, before anything is asked. Without Spark; writes nothing."""
+"""`crawlmill estimate`: what a snapshot will take, before anything is fetched or asked. Without Spark; writes nothing but empty tables."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from crawlmill import layout, ledger, pins, table
+from crawlmill.cli import LAKE, RECIPE, SOURCE
 from crawlmill.errors import UserError
 from crawlmill.llm import settings
 from crawlmill.llm.ask import reader
@@ -17,31 +19,59 @@ from crawlmill.recipe import Recipe
 
 @click.command()
 @click.argument("snapshot")
-@click.option("--recipe", "recipe_file", help="Recipe file [CRAWLMILL_RECIPE; jobs/recipes/default.yaml].")
-@click.option("--lake", help="Folder of the tables [CRAWLMILL_LAKE; .crawlmill/lake].")
-def estimate(snapshot: str, recipe_file: str | None, lake: str | None) -> None:
-    """What the hooks of a recipe would ask models for a snapshot: requests, tokens, cost. Nothing is sent.
+@click.option("--core-hour", type=click.FloatRange(0), default=0.0, help="Price of a core for an hour.")
+@click.option("--gb-month", type=click.FloatRange(0), default=0.0, help="Price of a GB stored for a month.")
+@click.option("--gb-fetched", type=click.FloatRange(0), default=0.0, help="Price of a GB fetched.")
+@click.option(
+    "--cores", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="of this machine", help="Cores to work with."
+)
+@LAKE
+@SOURCE
+@RECIPE
+def estimate(
+    snapshot: str, core_hour: float, gb_month: float, gb_fetched: float, cores: int, lake: str | None, source: str | None,
+    recipe_file: str | None,
+) -> None:  # fmt: skip
+    """What ingesting a snapshot takes: bandwidth, core-hours, disk, money; and what hooks would ask models. Nothing is fetched or sent.
 
-    Hooks of recycling are counted once the gate has passed, on the verdicts and texts that there are.
+    From what this lake's runs took, else from figures that ship; each says where it comes from. Hooks are estimated once identify has passed,
+    those of recycling once the gate has, on the verdicts and texts that there are.
 
     \b
-    Example: crawlmill estimate CC-MAIN-2026-43 --recipe with-models.yaml
+    Example: crawlmill estimate CC-MAIN-2026-43 --core-hour 0.04 --gb-month 0.02
     """
-    from crawlmill import recipe
+    from crawlmill import ingest_estimate, recipe
     from crawlmill import snapshot as snapshots
 
-    root, name, wanted = layout.lake_root(lake), snapshots.parse(snapshot), recipe.load(layout.recipe_path(recipe_file))
-    click.echo("\n".join(of(root, name, wanted).lines(priced())))
-    if wanted.recycle.hooks:
-        found = of_recycling(root, name, wanted)
+    root, name = layout.lake_root(lake), snapshots.parse(snapshot)
+    chosen = recipe.load(layout.recipe_path(recipe_file))
+    identified = ledger.released(root, "identify", name) is not None
+    if not identified:
+        prices = ingest_estimate.Prices(core_hour, gb_month, gb_fetched)
+        cost, seen = ingest_estimate.of(root, layout.source_root(source), name, chosen, prices, cores)
+        click.echo("\n".join(ingest_estimate.lines(cost, seen, prices, cores)))
+    if asks(chosen):
+        if identified:
+            click.echo("\n".join(of(root, name, chosen).lines(priced())))
+        else:
+            click.echo("models            what hooks would ask is told once identify has passed")
+    if chosen.recycle.hooks:
+        found = of_recycling(root, name, chosen)
         click.echo("recycling" if found else "recycling         not known before the gate has passed")
         click.echo("\n".join(f"  {line}" for line in (found.lines(priced()) if found else ())), nl=bool(found))
+    elif identified and not asks(chosen):
+        click.echo(f"{name} is ingested, and no hook of the recipe asks a model: crawlmill funnel shows what it gave")
+
+
+def asks(recipe: Recipe) -> bool:
+    """Whether a rewriting hook of a recipe asks models."""
+    from crawlmill.text.hooks import chosen
+
+    return any(hook.asks for hook, _ in chosen(recipe.rewrite.hooks))
 
 
 def priced() -> settings.Settings:
     """The environment's settings; an estimate needs no endpoint, only its prices and limits."""
-    import os
-
     return settings.load({"CRAWLMILL_LLM_BASE_URL": "http://nobody.invalid/v1", **os.environ})
 
 

@@ -59,6 +59,7 @@ class Plan:
 def plans(lake: str) -> list[Plan]:
     """Every snapshot of which the lake has something, released or not."""
     runs: dict[str, list[RunRow]] = {}
+    gone = superseded.versions(ledger.runs(lake, superseded.STAGE))
     for run in ledger.runs(lake):
         if run.snapshot != pins.EVERY:
             runs.setdefault(run.snapshot, []).append(run)
@@ -66,7 +67,11 @@ def plans(lake: str) -> list[Plan]:
     settled = pins.of(dedup) if dedup else {}
     held = {part.split("/")[0] for part in table.parts_of(lake, "documents") | table.parts_of(lake, "rejects")}
     return [
-        Plan(name, in_force(runs.get(name, [])), {key: at for key, at in settled.items() if key[1] == name})
+        Plan(
+            name,
+            in_force(runs.get(name, [])),
+            {key: at for key, at in settled.items() if key[1] == name and (*key, at) not in gone},
+        )
         for name in sorted(runs.keys() | held)
     ]
 
@@ -88,7 +93,7 @@ def look(spark: SparkSession, lake: str, known: orders.Orders) -> list[Plan]:
 
 
 def _settled(plan: Plan, name: str) -> set[int]:
-    """The version that the last dedup rests on, while it can be read."""
+    """The version that the last dedup rests on, unless another takedown has replaced it."""
     return {at for (own, _), at in plan.settled.items() if own == name}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from crawlmill import cli, contract, ledger, pins, recipe, recycle_pages, table
+from crawlmill.errors import UserError
 from crawlmill.estimate_cli import of, of_recycling
 from crawlmill.ledger import RunRow
 from crawlmill.llm.estimate import Estimate
@@ -65,8 +66,8 @@ def test_estimate_of_a_snapshot(
 ) -> None:
     file = tmp_path / "llm.yaml"
     file.write_text("extends: default\nrewrite:\n  hooks: [{name: wrap, options: {model: tiny, passage_tokens: 5000}}]\n")
-    assert call(monkeypatch, "estimate", S, "--recipe", str(file), "--lake", lake) == 2
-    assert "run identify first" in capsys.readouterr().err
+    with pytest.raises(UserError, match="run identify first"):
+        of(lake, S, recipe.load(file))
     table.create_all(lake)
     rows = [document(S, n % 2, f"p{n}", prose.article(n)) for n in range(4)]
     labels = [{name: row.get(name) for name in contract.load("languages").columns} for row in rows]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import orders, takedown_cli
+from crawlmill import orders, table, takedown_cli
 from crawlmill.errors import UserError
 from crawlmill.sources.pages import read_pages
 from crawlmill.sources.selection import Selection
 from tests.fixtures import warcs
-from tests.fixtures.shell import user_error
+from tests.fixtures.shell import call, user_error
 
 ID = "<urn:uuid:0a1b2c3d-0000-4000-8000-000000000001>"
 
@@ -120,3 +120,25 @@ def test_what_would_go_is_shown_by_table_and_snapshot() -> None:
         ["table", "CC-MAIN-2026-38", "CC-MAIN-2026-43"], ["corpus", "1", "0"], ["documents", "0", "3"], ["releases", "to", "withdraw:", "web"],
     ]  # fmt: skip
     assert takedown_cli.show({"tables": {}, "releases": []}) == "no row of the lake is named"
+
+
+def test_the_verb_shows_first_and_deletes_with_yes(
+    lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.create_all(lake)
+    done: list[orders.Order] = []
+    found = {"tables": {"documents": {"CC-MAIN-2026-43": 3}}, "releases": ["web"]}
+    monkeypatch.setattr("crawlmill.session.build", lambda name: None)
+    monkeypatch.setattr("crawlmill.takedown.preview", lambda spark, lake, order: found)
+    monkeypatch.setattr(
+        "crawlmill.takedown.execute", lambda spark, lake, order, recipe, say: done.append(order) or {"CC-MAIN-2026-43": 3}
+    )
+    arguments = ("takedown", "example.org", "--because", "a letter", "--by", "Ann", "--lake", lake)
+    assert call(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "domain example.org" in shown and "releases to withdraw: web" in shown and "nothing was changed" in shown
+    assert done == [] and orders.held(lake) == []
+    assert json.loads(takedown_cli.preview_path(lake, order("example.org").name).read_text()) == found
+    assert call(monkeypatch, *arguments, "--yes") == 0
+    assert "3 documents of CC-MAIN-2026-43 deleted" in capsys.readouterr().out
+    assert (done[0].by, done[0].because, done[0].domains) == ("Ann", "a letter", ("example.org",)) and done[0].at
