@@ -29,6 +29,10 @@ logger.checkpoint.name = org.apache.spark.rdd.MapPartitionsRDD
 logger.checkpoint.level = error
 logger.cached.name = org.apache.spark.sql.execution.CacheManager
 logger.cached.level = error
+logger.refused.name = org.apache.hadoop.fs.s3a.S3ABlockOutputStream
+logger.refused.level = error
+logger.pending.name = org.apache.hadoop.fs.s3a.S3AInstrumentation
+logger.pending.level = error
 """
 
 
