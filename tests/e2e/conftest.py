@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DEMO = "import pathlib, sys; from crawlmill.orchestrate.demo import demo; sys.exit(demo(int(sys.argv[1]), pathlib.Path(sys.argv[2])))"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, playwright's event loop runs in this thread, and asyncio.run refuses
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the extra `dev` has it")
     if not CHROMIUM:

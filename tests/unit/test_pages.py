@@ -106,6 +106,7 @@ def test_snapshots_over_time(client: Any) -> None:
 
 def test_what_a_task_wrote(client: Any) -> None:
     text = client.get(GETS[-1], headers=VIEWER).text
+    assert 'href="../dags/ingest_snapshot/runs/backfill__1"' in text
     assert "gate of " + NEW in text and "table?name=verdicts&amp;version=" in text and "up to date since" in text
     versions = client.get("/table", params={"name": "verdicts", "version": 2}, headers=VIEWER).text
     assert 'aria-current="true"' in versions and "recipe_key" in versions
