@@ -191,7 +191,8 @@ def _bucket(scorer: Scorer) -> Column:
     """The greatest of the buckets of some scores: how many cut points each reaches; null where there is no score, or in another language."""
     from pyspark.sql import functions as F
 
-    cuts, found = _cuts(scorer), list[Column]()
+    cuts = _cuts(scorer)
+    found: list[Column] = []
     for name in scorer.of:
         value = F.col("scores").getItem(name)
         reached = sum(((value >= F.lit(float(cut))).cast("double") for cut in cuts[name]), F.lit(0.0))
@@ -207,7 +208,7 @@ def _cuts(scorer: Scorer) -> dict[str, Any]:
 
 
 def _by_language(scorer: Scorer) -> tuple[Column, Callable[[int], Column]]:
-    """The score that a scorer is made of, and the percentiles of the document's language; null in a language without."""
+    """The score that a scorer is made of, and the percentiles of the document's language; both null where either is missing."""
     from pyspark.sql import functions as F
 
     (name,) = scorer.of
@@ -215,17 +216,17 @@ def _by_language(scorer: Scorer) -> tuple[Column, Callable[[int], Column]]:
     known = F.create_map(
         *(F.lit(part) for language, own in sorted(table.items()) for part in (language, [float(cut) for cut in own]))
     )
-    own = known.getItem(F.col("language"))
-    return F.col("scores").getItem(name), own.getItem
+    own = F.try_element_at(known, F.col("language"))
+    value = F.col("scores").getItem(name)
+    return F.when(own.isNotNull() & ~F.isnan(value), value), own.getItem
 
 
 def _ccnet(scorer: Scorer) -> Column:
     """CCNet's parts: 0 head, below the language's 30th percentile of perplexity, 1 middle, below the 60th, 2 tail."""
-    from pyspark.sql import functions as F
 
     value, cut = _by_language(scorer)
     part = (value >= cut(0)).cast("double") + (value >= cut(1)).cast("double")
-    return _valid(scorer, F.when(~F.isnan(value), part))
+    return _valid(scorer, part)
 
 
 def _bertin(scorer: Scorer) -> Column:
@@ -245,7 +246,7 @@ def _bertin(scorer: Scorer) -> Column:
     digest = F.sha2(F.concat(F.lit(f"{scorer.seed}\0"), F.col("id")).cast("binary"), 256)
     digits = selection.CHANCE_DIGITS
     chance = (F.conv(F.substring(digest, 1, digits), 16, 10).cast("double") + 0.5) / F.lit(float(16**digits))
-    return _valid(scorer, F.when(~F.isnan(value), kept - chance))
+    return _valid(scorer, F.when(value.isNotNull(), kept - chance))
 
 
 MADE = {"buckets": _bucket, "ccnet": _ccnet, "bertin": _bertin}

@@ -126,10 +126,10 @@ def _check_cuts(name: str, scorer: Scorer, path: Path, place: str) -> None:
 
 
 def _ascending(values: object, size: int | None) -> bool:
-    """Whether these are numbers in order, as many as asked."""
+    """Whether these are numbers in order, as many as asked; where so many are asked, they are perplexities, so above 0."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return False
-    return values == sorted(values) and len(values) == (size or len(values))
+    return values == sorted(values) and len(values) == (size or len(values)) and (not size or values[0] > 0)
 
 
 def signal_names(measure: Measure) -> dict[str, str]:

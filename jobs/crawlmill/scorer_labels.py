@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -146,21 +147,11 @@ def given(rows: Sequence[Row]) -> NDArray[np.float64]:
     return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12))
 
 
-def passing(labelled: Labelled, model: Path, least: float, column: str = "text") -> Labelled:
+def passing(rows: Iterable[Row], model: Path, least: float, column: str = "text") -> Iterator[Row]:
     """Only the rows that an earlier model gives at least so much: what a second round is trained on (InfiMM-WebMath: .4)."""
     card = scorer_file.card(model)
-    prepare = scorer_file.PREPARATIONS[str(card.get("text", "dclm"))]
-    held: list[tuple[Row, bool]] = []
-
-    def passed() -> Labelled:
-        scores = training.probabilities(
-            model, [prepare(str(row[column])) for row, _ in held], str(card.get("label", training.GOOD))
-        )
-        yield from (one for one, score in zip(held, scores.tolist(), strict=True) if score >= least)
-        held.clear()
-
-    for one in labelled:
-        held.append(one)
-        if len(held) == _BATCH:
-            yield from passed()
-    yield from passed()
+    prepare, label = scorer_file.PREPARATIONS[str(card.get("text", "dclm"))], str(card.get("label", training.GOOD))
+    rest = iter(rows)
+    while held := list(islice(rest, _BATCH)):
+        scores = training.probabilities(model, [prepare(str(row[column])) for row in held], label)
+        yield from (row for row, score in zip(held, scores.tolist(), strict=True) if score >= least)

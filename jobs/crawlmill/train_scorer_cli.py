@@ -74,15 +74,12 @@ def train_scorer(**given: Any) -> None:
     Example: crawlmill train-scorer --data crawl.parquet --words mathematics.txt --out models/first.bin
     Example: crawlmill train-scorer --data crawl.parquet --targets gsm8k.jsonl --within models/first.bin --out models/betr.bin
     """
-    from crawlmill import scorer_labels
     from crawlmill import scorer_training as training
 
     _check(given)
     preset = PRESETS[given["preset"]]
     preset = replace(preset, epoch=given["epoch"]) if given["epoch"] else preset
     labelled = _labelled(given)
-    if given["within"]:
-        labelled = scorer_labels.passing(labelled, given["within"], given["within_least"], given["text"])
     texts, held_out = training.split(training.examples(labelled, given["prepare"], given["text"]), given["per_label"])
     card = {
         "preset": given["preset"],
@@ -137,19 +134,22 @@ def _labelled(given: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
 
     column = given["text"]
 
-    def read(name: str) -> Iterator[dict[str, Any]]:
-        return scorer_training.rows_of(given[name], column)
+    def passed(rows: Iterator[Any]) -> Iterator[Any]:
+        return scorer_labels.passing(rows, given["within"], given["within_least"], column) if given["within"] else rows
+
+    def read(name: str) -> Iterator[Any]:
+        return passed(scorer_training.rows_of(given[name], column))
 
     if given["label"]:
         if given["snapshot"]:
             root = layout.lake_root(given["lake"])
             table.require(root, "runs")
-            rows = scorer_labels.of_lake(root, snapshots.parse(given["snapshot"]))
+            rows = passed(scorer_labels.of_lake(root, snapshots.parse(given["snapshot"])))
         else:
             rows = read("data")
         return scorer_labels.by_label(rows, given["label"], given["least"], _list(given["values"]))
     if given["words"]:
         return scorer_labels.by_words(read("data"), given["words"], given["share"], column)
     if given["targets"]:
-        return scorer_labels.by_targets(read("data"), read("targets"), given["share"], column)
+        return scorer_labels.by_targets(read("data"), scorer_training.rows_of(given["targets"], column), given["share"], column)
     return ((row, good) for name, good in (("positives", True), ("negatives", False)) for row in read(name))

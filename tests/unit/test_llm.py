@@ -178,6 +178,15 @@ def test_a_stream_may_hold_comments_marks_of_events_and_halves_of_pairs() -> Non
     assert wire.read_completion("k", wire.put_together(whole), 0, Settings()).text == "x\n\ndata: y"
 
 
+@pytest.mark.parametrize("tokens", [-50, 0, None, 1e30, float("nan")])
+def test_counts_that_are_none_do_not_fill_a_budget(tokens: Any) -> None:
+    choice = {"message": {"content": "four words are here"}, "finish_reason": "stop"}
+    found = wire.read_completion(
+        "k", {"choices": [choice], "usage": {"prompt_tokens": tokens, "completion_tokens": tokens}}, 7, Settings()
+    )
+    assert found.prompt_tokens == 7 and found.completion_tokens > 0
+
+
 @pytest.mark.parametrize(
     "raw", [b"", events(piece("cut")), events(piece("a", "stop"), {"error": "overloaded"}), b"data: {cut\n\n"]
 )
@@ -256,6 +265,9 @@ def test_settings_come_from_the_environment_or_a_connection() -> None:
         ({"CRAWLMILL_LLM_BASE_URL": "host:80"}, "no HTTP address"),
         ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_CONCURRENCY": "many"}, "must be a number"),
         ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_CONCURRENCY": "0"}, "at least 1"),
+        ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_PRICE_OUT": "-1"}, "PRICE_OUT is -1: give a number of at least 0"),
+        ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_MAX_COST": "nan"}, "MAX_COST is nan"),
+        ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_TIMEOUT": "inf"}, "TIMEOUT is inf"),
         ({"CRAWLMILL_LLM_BASE_URL": "http://h", "CRAWLMILL_LLM_STREAM": "maybe"}, "must be 1 or 0"),
         ({settings.CONNECTION: "{" + KEY}, "neither a connection's URI nor its JSON"),
     ],

@@ -185,3 +185,12 @@ def test_what_stages_cost(lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         with monkeypatch.context() as patch, pytest.raises(UserError):
             patch.setenv(name, value)
             cost.rates()
+
+
+def test_recycling_is_in_the_report(tmp_path: Path) -> None:
+    lake = seen.make(str(tmp_path / "lake"))
+    seen.derive(lake)
+    report.write(lake, NEW, defined_at.rulebook(), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "recycled: 1 dropped pages tried -&gt; 1 derived documents -&gt; 1 eligible" in page
+    assert "rewire: changed 1" in page and "130 tokens, cost 0.12" in page

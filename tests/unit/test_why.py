@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from crawlmill import defined_at, excerpts, ledger, pins, recipe, shared_text, why
+from crawlmill import defined_at, excerpts, ledger, recipe, shared_text, why
 from crawlmill.cli import cli
-from crawlmill.text.recycle import derived_id
 from crawlmill.text_table import printable
 from tests.fixtures import lake_tables, seen
 from tests.fixtures.lakes import NEW, OLD
@@ -105,38 +104,9 @@ def test_by_id_the_other_captures_are_named(lake: str) -> None:
     assert [one["snapshot"] for one in found["also"]] == [OLD]
 
 
-def derive(lake: str) -> tuple[str, str]:
-    """Put a document there that recycling made of a page of NEW; returns (page, document)."""
-    pages = seen.documents(NEW)
-    page = next(row for row in seen.verdicts(pages) if not row["eligible"])["id"]
-    made, parent = derived_id(page, "rewire@1", 0), next(row for row in pages if row["id"] == page)
-    own = parent | {"id": made, "parent_id": page, "shard": 900 + parent["shard"], "text": "A better text of the page. " * 20}
-    step = {
-        "hook": "rewire", "version": "1", "position": 0, "outcome": "changed", "edits": 1, "model": "tiny-served", "requests": ["a" * 64],
-        "prompt_tokens": 90, "completion_tokens": 40, "cost": 0.125,
-    }  # fmt: skip
-    kept = {"shard": own["shard"], "id": made}
-    verdict = kept | {"eligible": True, "failed": [], "language": own["language"], "recipe_key": "k"}
-    tables = {
-        "documents": [*pages, own],
-        "languages": [*({**row, "model": "m" * 64} for row in [*pages, own])],
-        "rewrite_steps": [kept | step, kept | {"hook": "mask_pii", "version": "2", "position": 1, "outcome": "unchanged"}],
-        "verdicts": [*seen.verdicts(pages), verdict],
-        "page_index": seen.index([*pages, own], [], {row["id"]: row["eligible"] for row in [*seen.verdicts(pages), verdict]}),
-        "recycled": [{"shard": parent["shard"], "id": page, "bucket": 11, "derived": [made], **step}],
-    }
-    gate = ledger.released(lake, "gate", NEW)
-    assert gate
-    written = [{"table": name, "version": lake_tables.put(lake, name, NEW, rows)} for name, rows in tables.items()]
-    ledger.append_run(
-        lake, ledger.RunRow("r", "recycle", NEW, "k", "passed", inputs=pins.rows(pins.of(gate)), outputs=written, fence=99)
-    )
-    return page, made
-
-
 def test_a_derived_document_names_its_page_hook_model_and_cost(tmp_path: Path) -> None:
     lake = seen.make(str(tmp_path / "lake"))
-    page, made = derive(lake)
+    page, made = seen.derive(lake)
     (found,) = ask(lake, made)["captures"]
     assert (found["parent_id"], found["shard"] >= 900, found["verdict"]) == (page, True, "eligible, dedup to come")
     assert [(step["hook"], step["model"], step["cost"]) for step in found["hooks"]] == [
@@ -155,7 +125,7 @@ def test_a_derived_document_names_its_page_hook_model_and_cost(tmp_path: Path) -
 
 def test_a_gate_that_ran_again_hides_derived_documents_until_recycle_does(tmp_path: Path) -> None:
     lake = seen.make(str(tmp_path / "lake"))
-    page, made = derive(lake)
+    page, made = seen.derive(lake)
     gate = ledger.released(lake, "gate", NEW)
     assert gate
     again = {

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from crawlmill.errors import UserError
 
 PREFIX = "CRAWLMILL_LLM_"
+LEAST = {"concurrency": 1, "attempts": 1, "timeout": 0.01}  # of all other numbers: 0
 CONNECTION = "AIRFLOW_CONN_CRAWLMILL_LLM"
 
 
@@ -87,8 +88,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         )
     if settings.base_url and urlsplit(settings.base_url).scheme not in ("http", "https"):
         raise UserError(f"{PREFIX}BASE_URL is no HTTP address: give one such as https://host/v1")
-    if settings.concurrency < 1 or settings.attempts < 1:
-        raise UserError(f"{PREFIX}CONCURRENCY and {PREFIX}ATTEMPTS must be at least 1")
+    for part in fields(Settings):
+        value = getattr(settings, part.name)
+        if type(value) in (int, float) and not LEAST.get(part.name, 0) <= value < float("inf"):
+            raise UserError(f"{PREFIX}{part.name.upper()} is {value:g}: give a number of at least {LEAST.get(part.name, 0):g}")
     return settings
 
 

@@ -152,10 +152,15 @@ def read_completion(key: str, found: dict[str, Any], read: int, settings: Settin
         raise TypeError("content is no text")
     text = text.encode("utf-8", "replace").decode("utf-8")
     usage = found.get("usage") or {}
-    prompt = int(usage.get("prompt_tokens") or read)
-    written = int(usage.get("completion_tokens") or estimate_tokens(text))
+    prompt = _counted(usage.get("prompt_tokens")) or read
+    written = _counted(usage.get("completion_tokens")) or estimate_tokens(text)
     finish = str(choice.get("finish_reason") or "stop")
     return Response(key, text, finish, None, str(found.get("model") or ""), prompt, written, settings.cost(prompt, written))
+
+
+def _counted(tokens: Any) -> int:
+    """What an endpoint counted; 0 for what is no count: less than nothing would give a budget back."""
+    return int(tokens) if tokens and 0 < float(tokens) < 1e12 else 0
 
 
 def retry_after(value: str | None) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import crawlmill
-from crawlmill import cluster_stats, funnel, ledger, pins, sampling
+from crawlmill import cluster_stats, funnel, ledger, pins, recycle_report, sampling
 from crawlmill.defined_at import Rulebook
 from crawlmill.errors import UserError
 from crawlmill.lookup import Reader, dataset, part
@@ -34,6 +34,7 @@ def gather(lake: str, snapshot: str, book: Rulebook, rates: cost.Rates | None = 
     assert now is not None
     found: dict[str, Any] = {"snapshot": snapshot, "previous": then.snapshot if then else None, "version": crawlmill.__version__}
     found |= {"funnel": _steps(now), "rejects": now.rejects, "published": now.published, "languages": _languages(now, then)}
+    found["recycled"] = recycle_report.lines(now.recycled) if now.recycled else []
     found |= _counts(lake, snapshot, at, book)
     found |= {"clusters": _clusters(lake), "domains": _domains(lake, snapshot, at), "samples": _samples(lake, snapshot, book)}
     stages = _stages(lake, snapshot)
