@@ -26,7 +26,7 @@ def test_the_sample_on_a_cluster_is_the_sample_on_one_machine(tmp_path: Path) ->
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW") and name != "SPARK_CONF_DIR"}
     log = tmp_path / "log"
     with log.open("w") as errors:
-        command = [sys.executable, "-m", "tests.fixtures.cluster_run", str(tmp_path), "2"]
+        command = [sys.executable, "-m", "tests.fixtures.cluster_run", str(tmp_path), "1"]
         program = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
@@ -38,7 +38,7 @@ def test_the_sample_on_a_cluster_is_the_sample_on_one_machine(tmp_path: Path) ->
     assert program.returncode == 0, log.read_text()[-6_000:]
     found = json.loads(out.splitlines()[-1])
     assert found["lacking"] is None
-    assert set(found["database"]) == {"success"} and found["database"]["success"] >= 3
+    assert set(found["database"]) == {"success"} and found["database"]["success"] >= 2
     assert all(count > 0 for count in found["executors"].values()) and len(found["executors"]) == 2
     assert found["differing"] == []
     assert found["counts"]["corpus"] > 100
