@@ -68,8 +68,13 @@ def lake_root(given: str | None = None) -> str:
     return f"s3a://{found[1]}"
 
 
-def journals_dir(lake: str) -> Path:
-    """Where answers of models wait to be put into a lake in a bucket: below CRAWLMILL_JOURNALS, else `.crawlmill/journals` below the home folder."""
+def beside(lake: str) -> Path:
+    """Where files lie that are no table: journals of answers, drafts, kept reports, votes. In the lake's `_control`.
+
+    For a lake in a bucket, whose objects cannot grow or be linked, on this machine: below CRAWLMILL_JOURNALS, else `.crawlmill/journals` below the home folder.
+    """
+    if "://" not in lake:
+        return Path(lake) / "_control"
     root = Path(os.environ.get("CRAWLMILL_JOURNALS") or home() / ".crawlmill" / "journals")
     return root / re.sub(r"\W+", "-", lake)
 

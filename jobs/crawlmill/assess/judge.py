@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crawlmill import fence
+from crawlmill import fence, layout
 from crawlmill.assess import sides
 from crawlmill.audit import PERSONAL
 from crawlmill.errors import UserError
@@ -55,7 +55,7 @@ class Tally:
 
 
 def _folder(lake: str) -> Path:
-    return Path(lake) / "_control" / "judging"
+    return layout.beside(lake) / "judging"
 
 
 def _path(lake: str, name: str) -> Path:

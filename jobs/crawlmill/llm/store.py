@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from crawlmill import fence, lake_files, layout, ledger
+from crawlmill import fence, layout, ledger
 from crawlmill.text.hooks.chat import Response
 
 TABLE = "llm_answers"
@@ -79,10 +79,7 @@ class Journal:
 
     @property
     def path(self) -> Path:
-        name = f"llm_{self.snapshot}.jsonl"
-        if lake_files.is_bucket(self.lake):  # objects cannot grow: the journal stays on the driver's disk until it is folded
-            return layout.journals_dir(self.lake) / name
-        return Path(self.lake) / "_control" / name
+        return layout.beside(self.lake) / f"llm_{self.snapshot}.jsonl"
 
     def add(self, shard: int, response: Response, copied: bool = False) -> None:
         """Write an answer down; when this returns, a kill of the process loses nothing."""

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crawlmill import layout
 from crawlmill.defined_at import Rulebook
 from crawlmill.text_table import printable
 
@@ -34,7 +35,7 @@ def write(lake: str, snapshot: str, book: Rulebook, out: Path, rates: cost.Rates
 
 def kept(lake: str, snapshot: str) -> Path:
     """Where a snapshot's report lies that was written for the tab in Airflow's UI."""
-    return Path(lake) / "_control" / "reports" / f"{snapshot}.html"
+    return layout.beside(lake) / "reports" / f"{snapshot}.html"
 
 
 def render(found: dict[str, Any]) -> str:

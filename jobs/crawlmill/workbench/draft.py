@@ -20,7 +20,7 @@ PATTERNS = ".patterns.txt"
 
 def folder(lake: str) -> Path:
     """Where the drafts of a lake lie."""
-    return Path(lake) / "_control" / "drafts"
+    return layout.beside(lake) / "drafts"
 
 
 def offered(lake: str) -> dict[str, Path]:
