@@ -53,7 +53,7 @@ def migrate(lake: str | None, yes: bool) -> None:
     if not due:
         click.echo("every table follows its contract")
     elif yes:
-        migration.migrate(root, lambda: build("crawlmill migrate"), click.echo)
+        migration.migrate(root, lambda: build("crawlmill migrate", root), click.echo)
     else:
         for step in due:
             click.echo(str(step))

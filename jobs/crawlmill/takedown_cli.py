@@ -43,7 +43,7 @@ def takedown(
     table.require(root, "runs")
     chosen = recipe.load(layout.recipe_path(recipe_file))
     takedowns.require_recipe(root, chosen)
-    spark = build(f"crawlmill {order.name}")
+    spark = build(f"crawlmill {order.name}", root)
     click.echo(f"{order.name}: {order}")
     if yes:
         removed = takedowns.execute(spark, root, order, chosen, click.echo)

@@ -274,6 +274,7 @@ def test_an_append_that_changes_an_older_row_is_refused(settled: Settled, monkey
         settled.settle()
 
 
+@pytest.mark.full
 def test_a_large_lake_is_settled_by_spark(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "SMALL", 0)
     first, second = states(12, 1)

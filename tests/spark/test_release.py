@@ -31,6 +31,7 @@ def held(spark: Any, lake: str, name: str) -> dict[str, Any]:
     return {row["url"].split("/")[2].split(".")[0] + "@" + row["snapshot"]: row for row in rows}
 
 
+@pytest.mark.full
 def test_survivors_are_resolved_within_the_set(spark: Any, lake: str) -> None:
     whole = build(spark, lake, "both", NEW, OLD)
     rows = held(spark, lake, "both")
@@ -79,6 +80,7 @@ def test_wrong_input_is_told_before_anything_runs(lake: str, name: str, snapshot
         release.prepare(None, lakes.job(lake), name, snapshots, 10)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])
 def test_an_export_is_shuffled_by_its_seed_and_whole(spark: Any, lake: str, tmp_path: Path, kind: str) -> None:
     build(spark, lake, "out", NEW)
@@ -96,6 +98,7 @@ def test_an_export_is_shuffled_by_its_seed_and_whole(spark: Any, lake: str, tmp_
         written("a", 1)
 
 
+@pytest.mark.full
 def test_tokens_are_counted_by_the_tokenizer_that_is_named(spark: Any, lake: str, tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -99,6 +99,7 @@ def test_every_table_is_as_if_the_page_had_never_been_there(spark: Any, copy: st
     assert len(audit) == 1 and "domain p1.example.org, asked for by a lawyer: a letter" in (audit[0].message or "")
 
 
+@pytest.mark.full
 def test_the_page_is_nowhere_and_nothing_is_due(spark: Any, copy: str) -> None:
     gone = lakes.record_id(f"{OLD}/p1")
     assert delete(spark, copy, gone) == {OLD: 1}

@@ -128,7 +128,7 @@ def test_the_verb_shows_first_and_deletes_with_yes(
     table.create_all(lake)
     done: list[orders.Order] = []
     found = {"tables": {"documents": {"CC-MAIN-2026-43": 3}}, "releases": ["web"]}
-    monkeypatch.setattr("crawlmill.session.build", lambda name: None)
+    monkeypatch.setattr("crawlmill.session.build", lambda name, lake: None)
     monkeypatch.setattr("crawlmill.takedown.preview", lambda spark, lake, order: found)
     monkeypatch.setattr(
         "crawlmill.takedown.execute", lambda spark, lake, order, recipe, say: done.append(order) or {"CC-MAIN-2026-43": 3}
@@ -138,7 +138,7 @@ def test_the_verb_shows_first_and_deletes_with_yes(
     shown = capsys.readouterr().out
     assert "domain example.org" in shown and "releases to withdraw: web" in shown and "nothing was changed" in shown
     assert done == [] and orders.held(lake) == []
-    assert json.loads(takedown_cli.preview_path(lake, order("example.org").name).read_text()) == found
+    assert takedown_cli.preview(lake, order("example.org").name) == found
     assert call(monkeypatch, *arguments, "--yes") == 0
     assert "3 documents of CC-MAIN-2026-43 deleted" in capsys.readouterr().out
     assert (done[0].by, done[0].because, done[0].domains) == ("Ann", "a letter", ("example.org",)) and done[0].at
