@@ -16,6 +16,7 @@ from pathlib import Path
 from crawlmill import layout, session
 from crawlmill.errors import CrawlmillError
 
+PYTHONS = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")  # whoever set up notebooks for PySpark has the second in the environment
 LIMIT = 300.0  # seconds for the training run; an idle machine with two cores needs fewer than sixty
 
 
@@ -27,7 +28,7 @@ def main(target: Path) -> int:
         conf = session.write_conf_dir(Path(scratch) / "conf", f"-XX:ArchiveClassesAtExit={draft}", "-Xlog:cds*=off")
         code = _run(
             ["spark-submit", str(Path(__file__).resolve()), scratch],
-            {**os.environ, "SPARK_CONF_DIR": str(conf), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable},
+            {**os.environ, "SPARK_CONF_DIR": str(conf), "SPARK_LOCAL_IP": "127.0.0.1", **dict.fromkeys(PYTHONS, sys.executable)},
         )
     if code == 0 and draft.is_file():
         draft.replace(target)
