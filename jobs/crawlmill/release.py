@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
@@ -44,11 +43,6 @@ MOST = 10  # greatest rehydration weight where none is said
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 STANDS_FOR = ("minhash_cluster_size", "exact_copies", "near_copies", "urls", "snapshots", "first_seen", "last_seen")
 DOCUMENT = list(cluster_stats.DOCUMENT)
-
-
-def folder(lake: str, name: str) -> Path:
-    """Where a release lies, in a lake that is a folder. Raises UserError for a name that is none."""
-    return Path(root(lake, name))
 
 
 def root(lake: str, name: str) -> str:

@@ -27,7 +27,7 @@ def build(spark: Any, lake: str, name: str, *snapshots: str, **options: Any) -> 
 
 
 def held(spark: Any, lake: str, name: str) -> dict[str, Any]:
-    rows = spark.read.format("delta").load(f"{release.folder(lake, name)}/corpus").collect()
+    rows = spark.read.format("delta").load(f"{release.root(lake, name)}/corpus").collect()
     return {row["url"].split("/")[2].split(".")[0] + "@" + row["snapshot"]: row for row in rows}
 
 
@@ -61,9 +61,9 @@ def test_a_release_is_written_once_and_the_same_again(spark: Any, lake: str, mon
     assert digests == [row["digest"] for row in build(spark, lake, "thrice", NEW)["languages"]]
     with pytest.raises(UserError, match="release twice exists and holds something else"):
         build(spark, lake, "twice", OLD)
-    card = (Path(release.folder(lake, "twice")) / "README.md").read_text()
+    card = (Path(release.root(lake, "twice")) / "README.md").read_text()
     assert f"| eng_Latn | {len(NEWER)} |" in card and "minhash_cluster_size" in card
-    assert json.loads((release.folder(lake, "twice") / "manifest.json").read_text())["snapshots"] == [NEW]
+    assert json.loads((Path(release.root(lake, "twice")) / "manifest.json").read_text())["snapshots"] == [NEW]
 
 
 @pytest.mark.parametrize(

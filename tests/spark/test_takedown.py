@@ -125,7 +125,7 @@ def test_releases_are_withdrawn_and_built_again_without_the_page(spark: Any, cop
     found = takedown.preview(spark, copy, made)
     assert found["releases"] == ["web"] and found["tables"]["documents"] == {OLD: 1} and orders.held(copy) == []
     assert takedown.execute(spark, copy, made, recipe, lambda line: None) == {OLD: 1}
-    assert release.names(copy) == ["new-only", "web-r2"] and not (release.folder(copy, "web") / "corpus").exists()
+    assert release.names(copy) == ["new-only", "web-r2"] and not (Path(release.root(copy, "web")) / "corpus").exists()
     after = release.manifest(copy, "web-r2")
     assert after and after["replaces"] == {"release": "web", "order": made.name}
     assert after["total"]["documents"] == first["total"]["documents"] - 1
