@@ -96,17 +96,34 @@ def append_quality(lake: str, rows: Sequence[Mapping[str, Any]]) -> None:
     append_rows(lake, "quality", rows)
 
 
-def runs(lake: str, stage: str | None = None, snapshot: str | None = None) -> list[RunRow]:
-    """The runs of a stage on a snapshot, oldest first; every run where neither is given. No ledger yet: no runs."""
+_READ: dict[str, tuple[tuple[str, int], list[dict[str, Any]]]] = {}  # a table's rows, and the state in which they were read
+
+
+def _rows(lake: str, name: str) -> list[dict[str, Any]]:
+    """Rows of a ledger table, not to be changed; none where there is no ledger yet.
+
+    A stage asks for them dozens of times, so a process reads each state of the table once.
+    """
     from deltalake import DeltaTable
 
-    if not DeltaTable.is_deltatable(f"{lake}/runs"):
+    path = f"{lake}/{name}"
+    if not DeltaTable.is_deltatable(path):
         return []
-    table = DeltaTable(f"{lake}/runs").to_pyarrow_table()
-    found = []
-    for row in table.to_pylist(maps_as_pydicts="strict"):
-        if stage in (None, row["stage"]) and snapshot in (None, row["snapshot"]):
-            found.append(RunRow(**{**row, "by_language": row["by_language"] or {}, "digests": row["digests"] or {}}))
+    table = DeltaTable(path)
+    state = str(table.metadata().id), table.version()
+    held = _READ.get(path)
+    if held is None or held[0] != state:
+        held = _READ[path] = state, table.to_pyarrow_table().to_pylist(maps_as_pydicts="strict")
+    return held[1]
+
+
+def runs(lake: str, stage: str | None = None, snapshot: str | None = None) -> list[RunRow]:
+    """The runs of a stage on a snapshot, oldest first; every run where neither is given. No ledger yet: no runs."""
+    found = [
+        RunRow(**{**row, "by_language": row["by_language"] or {}, "digests": row["digests"] or {}})
+        for row in _rows(lake, "runs")
+        if stage in (None, row["stage"]) and snapshot in (None, row["snapshot"])
+    ]
     return sorted(found, key=lambda run: (run.fence, run.finished_at))
 
 
@@ -130,12 +147,8 @@ def released_snapshots(lake: str, stage: str) -> dict[str, RunRow]:
 
 def quality(lake: str, snapshot: str | None = None) -> list[dict[str, Any]]:
     """Results of expectations, oldest first."""
-    from deltalake import DeltaTable
-
-    if not DeltaTable.is_deltatable(f"{lake}/quality"):
-        return []
-    rows = DeltaTable(f"{lake}/quality").to_pyarrow_table().to_pylist()
-    return sorted((row for row in rows if snapshot in (None, row["snapshot"])), key=lambda row: row["checked_at"])
+    rows = [dict(row) for row in _rows(lake, "quality") if snapshot in (None, row["snapshot"])]
+    return sorted(rows, key=lambda row: row["checked_at"])
 
 
 def open_warnings(lake: str) -> list[dict[str, Any]]:

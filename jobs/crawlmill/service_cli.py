@@ -71,12 +71,13 @@ def backfill(first: date, last: date, active: int, reprocess: str, backwards: bo
 
 @click.command()
 @PORT
-def demo(port: int) -> None:
-    """Ingest the two sample snapshots through the real scheduler and print the funnel.
+@click.option("--snapshots", type=click.IntRange(1, 6), default=2, show_default=True, help="How many of the newest to ingest.")
+def demo(port: int, snapshots: int) -> None:
+    """Ingest the sample crawl's snapshots through the real scheduler and print the funnel.
 
     \b
-    Example: crawlmill demo --port 8090
+    Example: crawlmill demo --port 8090 --snapshots 6
     """
     from crawlmill.orchestrate import demo as demonstration
 
-    sys.exit(demonstration.demo(port=port))
+    sys.exit(demonstration.demo(port=port, snapshots=snapshots))

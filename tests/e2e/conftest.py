@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DEMO = "import pathlib, sys; from crawlmill.orchestrate.demo import demo; sys.exit(demo(int(sys.argv[1]), pathlib.Path(sys.argv[2])))"
+DEMO = """
+import pathlib, sys
+from crawlmill.orchestrate.demo import demo
+sys.exit(demo(int(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])))
+"""
+OLD, NEW = "CC-MAIN-2026-38", "CC-MAIN-2026-43"
 
 
 @pytest.fixture(scope="module")  # while it is open, playwright's event loop runs in this thread, and asyncio.run refuses
@@ -35,14 +40,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(scope="session", params=[[NEW], pytest.param([OLD, NEW], marks=pytest.mark.full)], ids=" ".join)
+def snapshots(request: pytest.FixtureRequest) -> list[str]:
+    """What the demo ingests; the whole of it takes minutes more."""
+    return list(request.param)
+
+
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def state(snapshots: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder of a demo that has run; nothing of it runs any more."""
     folder = tmp_path_factory.mktemp("demo")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CRAWLMILL"))}
     done = subprocess.run(
-        [sys.executable, "-c", DEMO, str(free_port()), str(folder)], capture_output=True, text=True, env=env, timeout=1800
-    )
+        [sys.executable, "-c", DEMO, str(free_port()), str(folder), str(len(snapshots))],
+        capture_output=True, text=True, env=env, timeout=1800,
+    )  # fmt: skip
     print(done.stdout[-8000:], done.stderr[-4000:])
     assert done.returncode == 0, done.stdout[-4000:]
     return folder / "demo"

@@ -32,10 +32,13 @@ RULES = {"top": 2, "threshold": 0.7}
 def histories(spark: Any, rules: Dedup, scopes: tuple[str, ...], steps: int, partitions: int, seed: int) -> None:
     """A lake of many groups of pages, each a small history of its own, step by step on Spark."""
     rnd = random.Random(seed)
-    store = Store(rules, scoped=len(scopes) > 1, connect=connect(spark, partitions))
+    store = Store(rules, scoped=len(scopes) > 1)
+    if steps > 1:  # else what is there before is settled without Spark, which takes half as long
+        store.connect = connect(spark, partitions)
     lake: Lake = {MIDDLE: random_pages(rnd, MIDDLE, scopes, 120, 14), NEW: random_pages(rnd, NEW, scopes, 120, 14)}
     store.settle(lake)
     check_definition(store, lake)
+    store.connect = connect(spark, partitions)
     for step in range(steps):
         if step == 0:
             lake = {

@@ -54,6 +54,7 @@ def test_every_removed_document_names_one_that_stays(spark: Any, both: str) -> N
     assert all(row["similarity"] >= 0.8 for row in rows)
 
 
+@pytest.mark.full
 def test_the_order_of_snapshots_does_not_matter(spark: Any, both: str, tmp_path: Path, unjudged: None) -> None:
     lake = str(tmp_path / "lake")
     for snapshot, pages in ((NEW, NEWER), (OLD, OLDER)):
@@ -100,23 +101,30 @@ def test_a_stage_whose_key_did_not_change_is_skipped(spark: Any, both: str) -> N
     assert table.version(both, "languages") == version and "up to date" in said[-1]
 
 
-def test_a_changed_threshold_runs_gate_and_what_follows(
-    spark: Any, copy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extract = ledger.released(copy, "extract", NEW)
+@pytest.fixture
+def stricter(tmp_path: Path) -> Path:
+    """A recipe with a further threshold of the gate."""
+    rule = "gate:\n  rules:\n    short_words:\n      signal: rps_doc_mean_word_length\n      op: max\n      limit: 4.1\n"
+    recipe = tmp_path / "stricter.yaml"
+    recipe.write_text("extends: default\n" + rule)
+    return recipe
+
+
+def test_a_changed_threshold_asks_for_gate_and_what_follows(both: str, stricter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract = ledger.released(both, "extract", NEW)
     assert extract
     resolve = stage.resolve
     monkeypatch.setattr(
         stage, "resolve", lambda s, job: ({}, extract.stage_key, None) if s.name == "extract" else resolve(s, job)
     )
-    assert [step.stage for step in local_run.plan(lakes.job(copy, NEW)) if step.runs] == []
-    stricter = tmp_path / "stricter.yaml"
-    stricter.write_text(
-        "extends: default\ngate:\n  rules:\n    short_words:\n      signal: rps_doc_mean_word_length\n      op: max\n      limit: 4.1\n"
-    )
-    steps = list(local_run.plan(lakes.job(copy, NEW, stricter)))
+    assert [step.stage for step in local_run.plan(lakes.job(both, NEW)) if step.runs] == []
+    steps = list(local_run.plan(lakes.job(both, NEW, stricter)))
     assert [step.stage for step in steps if step.runs] == ["gate", "dedup", "publish"]
     assert "recipe (gate)" in next(step.why for step in steps if step.stage == "gate")
+
+
+@pytest.mark.full
+def test_a_changed_threshold_runs_gate_and_what_follows(spark: Any, copy: str, stricter: Path) -> None:
     languages = table.version(copy, "languages")
     for snapshot in (OLD, NEW):
         lakes.ingest(spark, copy, snapshot, stricter)

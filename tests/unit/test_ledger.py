@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from crawlmill import answers, ledger, pins, table
 from crawlmill.errors import AnswerNeeded, UserError
@@ -34,6 +37,27 @@ def test_a_run_is_read_as_it_was_written(lake: str) -> None:
     (read,) = ledger.runs(lake)
     assert read.by_language == {"eng": 3} and read.digests == {"a/0": "x"} and read.output("documents") == 3
     assert read.counts == written.counts and read.started_at == written.started_at
+
+
+def test_a_state_of_the_ledger_is_read_once_and_the_next_one_is_seen(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.create_all(lake)
+    ledger.append_run(lake, row("extract"))
+    reads: list[DeltaTable] = []
+    read = DeltaTable.to_pyarrow_table
+
+    def counted(self: DeltaTable) -> Any:
+        reads.append(self)
+        return read(self)
+
+    monkeypatch.setattr(DeltaTable, "to_pyarrow_table", counted)
+    assert len(ledger.runs(lake)) == len(ledger.runs(lake, "extract")) == 1 and len(reads) == 1
+    ledger.append_run(lake, row("identify", fence=2))
+    assert len(ledger.runs(lake)) == 2 and len(reads) == 2
+    shutil.rmtree(lake)  # another lake at the same place
+    table.create_all(lake)
+    ledger.append_run(lake, row("gate"))
+    ledger.append_run(lake, row("sketch", fence=2))
+    assert [run.stage for run in ledger.runs(lake)] == ["gate", "sketch"]
 
 
 def test_only_what_passed_is_released(lake: str) -> None:

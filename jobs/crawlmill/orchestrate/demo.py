@@ -21,8 +21,8 @@ INGEST, PUBLISH = "ingest_snapshot", "publish_corpus"
 LIMIT = 3600.0  # seconds for ingestion and publication together; minutes are usual
 
 
-def demo(port: int = 8080, state: Path | None = None, say: Say = print) -> int:
-    """Run the demo in a fresh lake. Returns the exit code: 0 when both snapshots are in the corpus, 1 when a task failed.
+def demo(port: int = 8080, state: Path | None = None, snapshots: int = 2, say: Say = print) -> int:
+    """Run the demo in a fresh lake. Returns the exit code: 0 when the newest `snapshots` are in the corpus, 1 when a task failed.
 
     Airflow stays up when standard output is a terminal, else everything that was started is stopped.
 
@@ -39,7 +39,7 @@ def demo(port: int = 8080, state: Path | None = None, say: Say = print) -> int:
     shutil.rmtree(root, ignore_errors=True)
     instance, code = Instance(root / "airflow", port, str(root / "lake"), ""), 0
     try:
-        _run(root, instance, say)
+        _run(root, instance, snapshots, say)
     except CrawlmillError as error:
         say(f"\n{error}")
         code = error.exit_code
@@ -52,18 +52,18 @@ def demo(port: int = 8080, state: Path | None = None, say: Say = print) -> int:
     return code
 
 
-def _run(root: Path, instance: Instance, say: Say) -> None:
+def _run(root: Path, instance: Instance, snapshots: int, say: Say) -> None:
     clock = _Clock(say)
-    mirror = _sample(root / "sample")
+    mirror = _sample(root / "sample", snapshots)
     instance = _serve(mirror, replace(instance, calendar=str(mirror / "collinfo.json")))
     clock.lap("sample crawl written and served at " + instance.source)
     service.start(instance)
     clock.lap("Airflow up at " + instance.url)
-    client, days = Airflow(instance.url), crawls.read_collinfo(mirror / "collinfo.json")
-    client.backfill(INGEST, min(days.values()).isoformat(), max(days.values()).isoformat(), active=len(days))
+    client, days = Airflow(instance.url), sorted(crawls.read_collinfo(mirror / "collinfo.json").values())[-snapshots:]
+    client.backfill(INGEST, days[0].isoformat(), days[-1].isoformat(), active=2)
     progress = Progress(client, instance.lake, say)
     progress.watch(INGEST, len(days), LIMIT)
-    clock.lap(f"{len(days)} snapshots ingested by a backfill of {INGEST}")
+    clock.lap(f"{len(days)} snapshot{'s' * (len(days) > 1)} ingested by a backfill of {INGEST}")
     progress.watch(PUBLISH, 1, LIMIT)
     if missing := freshness.news(instance.lake):
         raise CrawlmillError(f"{PUBLISH} ended, but {missing}")
@@ -81,10 +81,10 @@ def _stop(root: Path) -> None:
     processes.stop(root / "run")
 
 
-def _sample(folder: Path) -> Path:
+def _sample(folder: Path, snapshots: int) -> Path:
     from crawlmill import sample_crawl
 
-    sample_crawl.write(folder)
+    sample_crawl.write(folder, earlier=max(0, snapshots - 2))
     return folder
 
 
