@@ -36,8 +36,11 @@ PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 test: setup lint  ## Lint, types and all tests that are fast enough for every commit.
 	@$(RUN) $(PYTEST) -m "not full"
 
-test-full: setup lint  ## All tests, the long ones too.
-	@$(RUN) $(PYTEST)
+test-full: setup lint  ## All tests, the long ones too; infra/TEST-FULL.md is what they gave.
+	@mkdir -p .crawlmill
+	rc=0; $(RUN) $(PYTEST) --junitxml=.crawlmill/test-full.xml || rc=$$?
+	$(RUN) python tests/results.py .crawlmill/test-full.xml
+	exit $$rc
 
 lint: setup  ## Lint, types, drift of generated pages.
 	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
