@@ -59,6 +59,8 @@ def lake_root(given: str | None = None) -> str:
     """Where the tables are, a folder or `s3a://bucket/prefix`: the argument, else CRAWLMILL_LAKE, else `.crawlmill/lake` below the home folder."""
     root = given or os.environ.get("CRAWLMILL_LAKE") or str(home() / ".crawlmill" / "lake")
     if "://" not in root:
+        if not root.isprintable():
+            raise UserError(f"lake {root!r} has characters that no folder's name should have: give another folder with --lake")
         return str(Path(root).absolute())
     found = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]+(?:/[\w.=-]+)*)/*", root)
     if found is None:
