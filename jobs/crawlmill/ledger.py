@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from crawlmill import fence
+from crawlmill import fence, ledger_length
 
 RELEASED = ("passed", "warned", "answered")  # verdicts whose versions the next stage may read
 PUBLISH = "publish"  # how an answer begins that lets a warning pass
@@ -60,6 +60,7 @@ def append_rows(lake: str, table: str, rows: Sequence[Mapping[str, Any]]) -> Non
         target = DeltaTable(f"{lake}/{table}")
         schema = pa.schema(target.schema().to_arrow())
         write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=plain(schema)), mode="append")
+    ledger_length.remember(lake, table)
 
 
 def plain(schema: Any) -> Any:
@@ -98,13 +99,8 @@ def append_quality(lake: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def runs(lake: str, stage: str | None = None, snapshot: str | None = None) -> list[RunRow]:
     """The runs of a stage on a snapshot, oldest first; every run where neither is given. No ledger yet: no runs."""
-    from deltalake import DeltaTable
-
-    if not DeltaTable.is_deltatable(f"{lake}/runs"):
-        return []
-    table = DeltaTable(f"{lake}/runs").to_pyarrow_table()
     found = []
-    for row in table.to_pylist(maps_as_pydicts="strict"):
+    for row in _rows(lake, "runs"):
         if stage in (None, row["stage"]) and snapshot in (None, row["snapshot"]):
             found.append(RunRow(**{**row, "by_language": row["by_language"] or {}, "digests": row["digests"] or {}}))
     return sorted(found, key=lambda run: (run.fence, run.finished_at))
@@ -130,12 +126,30 @@ def released_snapshots(lake: str, stage: str) -> dict[str, RunRow]:
 
 def quality(lake: str, snapshot: str | None = None) -> list[dict[str, Any]]:
     """Results of expectations, oldest first."""
+    rows = (row for row in _rows(lake, "quality") if snapshot in (None, row["snapshot"]))
+    return sorted(rows, key=lambda row: row["checked_at"])
+
+
+def _rows(lake: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table that only grows; none where there is no such table. Raises UserError where it has become shorter."""
     from deltalake import DeltaTable
 
-    if not DeltaTable.is_deltatable(f"{lake}/quality"):
+    known = ledger_length.known(lake, table)  # first: what is appended meanwhile makes the table longer, never shorter
+    if not DeltaTable.is_deltatable(f"{lake}/{table}"):
+        ledger_length.compare(lake, table, known, -1, 0)
         return []
-    rows = DeltaTable(f"{lake}/quality").to_pyarrow_table().to_pylist()
-    return sorted((row for row in rows if snapshot in (None, row["snapshot"])), key=lambda row: row["checked_at"])
+    found = DeltaTable(f"{lake}/{table}")
+    rows: list[dict[str, Any]] = found.to_pyarrow_table().to_pylist(maps_as_pydicts="strict")
+    ledger_length.compare(lake, table, known, found.version(), len(rows))
+    return rows
+
+
+def raw(lake: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table that only grows as they are, maps as pairs, however many there were."""
+    from deltalake import DeltaTable
+
+    rows: list[dict[str, Any]] = DeltaTable(f"{lake}/{table}").to_pyarrow_table().to_pylist()
+    return rows
 
 
 def open_warnings(lake: str) -> list[dict[str, Any]]:
