@@ -18,7 +18,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, intact, ledger, log_store, pins, session, superseded, table, table_log
+from crawlmill import (
+    answers,
+    contract,
+    failpoint,
+    fence,
+    intact,
+    ledger,
+    log_store,
+    pins,
+    session,
+    space,
+    superseded,
+    table,
+    table_log,
+)
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -229,6 +243,7 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
         say(f"{stage.name} {job.snapshot}: up to date since run {done.run_id}")
         return done
     intact.require(job.lake, stage.name, job.snapshot, found, stage.reads, (*stage.writes, *stage.borrows))
+    space.require(job.lake)
     known = max((row.fence for row in ledger.runs(job.lake)), default=0)
     token = fence.draw(job.lake, stage.name, job.snapshot, job.shards, job.run_id, known)
     failpoint.hit(f"{stage.name}:started")
