@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Spark, Airflow and Python workers all come from the environment that `make setup` made.
 RUN = source infra/env.sh &&
 
-.PHONY: help setup s3 demo up down test test-full lint infra-check docs clean
+.PHONY: help setup s3 demo up down test test-full lint infra-check audit docs clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ lint: setup  ## Lint, types, drift of generated pages.
 
 infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
 	@$(RUN) infra/check.sh
+
+audit: setup  ## Known weaknesses of what the lock file names, by the registry's advisories.
+	@$(RUN) uv tool run --quiet pip-audit --requirement infra/requirements.lock --require-hashes --disable-pip
 
 docs: setup  ## Write the generated pages.
 	@$(RUN) python -m crawlmill.docs

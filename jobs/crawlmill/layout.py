@@ -82,8 +82,12 @@ def beside(lake: str) -> Path:
 
 
 def source_root(given: str | None = None) -> str:
-    """Where crawl files come from: the argument, else CRAWLMILL_SOURCE, else Common Crawl's own HTTP server."""
-    return given or os.environ.get("CRAWLMILL_SOURCE") or DEFAULT_SOURCE
+    """Where crawl files come from: the argument, else CRAWLMILL_SOURCE, else Common Crawl's own HTTP server. Raises UserError for one with a password."""
+    root = given or os.environ.get("CRAWLMILL_SOURCE") or DEFAULT_SOURCE
+    if re.match(r"\w+://[^/]*@", root):
+        where = re.sub(r"//[^/]*@", "//…@", root)
+        raise UserError(f"source {where} has a name or password in its address, which logs would show: give it without")
+    return root
 
 
 def pace_dir() -> Path:

@@ -14,7 +14,7 @@ from crawlmill import command, contract, layout, stage, table
 from crawlmill.cli import cli
 from crawlmill.errors import CrawlmillError, UserError
 from crawlmill.snapshot import parse, parse_shards
-from tests.fixtures import open_pages, seen
+from tests.fixtures import canary, open_pages, seen
 from tests.fixtures.attacks import ATTACKS, SNAPSHOT, SOME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,6 +150,26 @@ def test_a_lake_s_folder_has_no_control_characters() -> None:
     for root in ("/tmp/x\n", "/tmp/\x00x", "/tmp/x\x1b[2J", "s3a://bucket/x\n", "s3a://bucket/../x y"):
         with pytest.raises(UserError, match="lake"):
             layout.lake_root(root)
+
+
+def test_a_source_s_password_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for root in ("https://user:hidden@crawl.example/", "http://hidden@crawl.example/x", "s3://key:hidden@crawl"):
+        with pytest.raises(UserError, match="give it without") as told:
+            layout.source_root(root)
+        assert "hidden" not in str(told.value)
+    assert layout.source_root("https://crawl.example/a@b") == "https://crawl.example/a@b"
+
+
+def test_a_secret_is_found_wherever_it_got(tmp_path: Path) -> None:
+    """The canary of other tests sings."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [{"b": "x sk-1 y"}]}), tmp_path / "rows.parquet", compression="zstd")
+    (tmp_path / "log.json").write_text('{"userMetadata": "sk-1"}')
+    (tmp_path / "sk-1.txt").write_text("")
+    (tmp_path / "clean").write_text("")
+    assert len(canary.seen(tmp_path, "sk-1")) == 3 and canary.seen(tmp_path, "sk-2") == []
 
 
 # Code that runs what it reads, a call or an import each; ruff's S rules hold most of it too, but with exceptions a line.
