@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Spark, Airflow and Python workers all come from the environment that `make setup` made.
 RUN = source infra/env.sh &&
 
-.PHONY: help setup s3 demo up down test test-full lint infra-check docs clean
+.PHONY: help setup s3 demo up down test test-full lint infra-check audit docs clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,14 +36,20 @@ PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 test: setup lint  ## Lint, types and all tests that are fast enough for every commit.
 	@$(RUN) $(PYTEST) -m "not full"
 
-test-full: setup lint  ## All tests, the long ones too.
-	@$(RUN) $(PYTEST)
+test-full: setup lint  ## All tests, the long ones too; infra/TEST-FULL.md is what they gave.
+	@mkdir -p .crawlmill
+	rc=0; $(RUN) $(PYTEST) --junitxml=.crawlmill/test-full.xml || rc=$$?
+	$(RUN) python tests/results.py .crawlmill/test-full.xml
+	exit $$rc
 
 lint: setup  ## Lint, types, drift of generated pages.
 	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
 
 infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
 	@$(RUN) infra/check.sh
+
+audit: setup  ## Known weaknesses of what the lock file names, by the registry's advisories.
+	@$(RUN) uv tool run --quiet pip-audit --requirement infra/requirements.lock --require-hashes --disable-pip
 
 docs: setup  ## Write the generated pages.
 	@$(RUN) python -m crawlmill.docs

@@ -103,12 +103,21 @@ def names(root: str, folder: str, most: int | None = None) -> list[str]:
 
 def dated(root: str, folder: str, most: int | None = None) -> list[tuple[str, datetime]]:
     """The same, and when each was written."""
+    return sorted((name, entry["LastModified"]) for name, entry in _listed(root, folder, most))
+
+
+def sizes(root: str, folder: str) -> dict[str, int]:
+    """Objects below a folder, as paths from the root, and their bytes."""
+    return {name: entry["Size"] for name, entry in _listed(root, folder, None)}
+
+
+def _listed(root: str, folder: str, most: int | None) -> list[tuple[str, Any]]:
     place, key = _place(root, folder.rstrip("/") + "/")
     cut = len(_place(root, "")[1])
     with _told(root):
         limit = {"MaxItems": most}
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=place, Prefix=key, PaginationConfig=limit)
-        return sorted((entry["Key"][cut:], entry["LastModified"]) for page in pages for entry in page.get("Contents", ()))
+        return [(entry["Key"][cut:], entry) for page in pages for entry in page.get("Contents", ())]
 
 
 def remove(root: str, name: str) -> None:

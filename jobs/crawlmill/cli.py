@@ -24,7 +24,7 @@ class Commands(click.Group):
 
     lazy: ClassVar = {"text": "shell", "identify": "shell", "measure": "shell", "count-ngrams": "shell", "dedup": "shell",
             "up": "service_cli", "down": "service_cli", "backfill": "service_cli", "demo": "service_cli", "maintain": "maintenance_cli",
-            "migrate": "maintenance_cli", "takedown": "takedown_cli",
+            "recover": "recovery", "migrate": "maintenance_cli", "takedown": "takedown_cli",
             "release": "release_cli", "export": "release_cli", "metrics": "metrics_cli",
             "what-if": "whatif_cli", "fit-thresholds": "thresholds_cli", "replay": "replay", "plan-dedup": "plan_cli",
             "dedup-stats": "dedup_cli", "decontaminate": "dedup_cli", "contamination": "dedup_cli", "dedup-lines": "dedup_cli",

@@ -8,7 +8,7 @@ import uuid
 
 import click
 
-from crawlmill import layout, pins, recipe, snapshot
+from crawlmill import layout, pins, recipe, snapshot, space
 from crawlmill.errors import CrawlmillError, UserError
 from crawlmill.stage import Job, Stage, run
 
@@ -42,6 +42,8 @@ def told(error: Exception) -> CrawlmillError:
     if isinstance(error, OSError) and error.errno in REFUSED:
         where = f"{error.filename}: " if error.filename else ""
         return UserError(f"{where}{error.strerror}: free space, or give a path that can be read and written")
+    if space.FULL in str(error):  # Spark's words, pages of them
+        return UserError(f"a disk is full ({space.FULL}): {space.remedy()}")
     if isinstance(error, OSError) and error.errno is None and "S3 error" in str(error):  # deltalake's
         said = " ".join(line.strip(" \x1b[031m↳") for line in str(error).splitlines()[1:4])
         return UserError(

@@ -13,6 +13,7 @@ not at all, for one of several processes that race (`lake_files.create`).
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ def all_tables() -> tuple[str, ...]:
 
 def load(table: str) -> Contract:
     """The contract of a table; raises UserError where there is none or it is malformed, naming file and field."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", table):  # names reach paths, and nothing else may
+        raise UserError(f"there is no table {table[:100]!r}: the tables are {', '.join(all_tables())}")
     return _load(layout.schemas_dir() / f"{table}.yaml")
 
 

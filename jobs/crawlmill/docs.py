@@ -1,4 +1,4 @@
-"""The generated pages: the data dictionary of `schemas/`, the page of `dags/`, that of the recipes' rules, the record of released contracts.
+"""The generated pages: the data dictionary of `schemas/`, the page of `dags/`, that of the recipes' rules, faults, promises, the record of released contracts.
 
 `python -m crawlmill.docs` writes the pages, `--check` fails where they differ from what they are made from, `--release` records
 the present contracts as those that readers rely on.
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crawlmill import contract, layout, rule_page
+from crawlmill import contract, fault_page, layout, rule_page
 from crawlmill.contract import Contract
 from crawlmill.errors import UserError
 
@@ -23,12 +23,17 @@ RELEASED = Path("tests/fixtures/released_contracts.json")
 
 
 def pages() -> dict[Path, str]:
-    """Path -> text of every generated page."""
-    return {
+    """Path -> text of every generated page; an installed copy, which has no tests, has no pages on them."""
+    found = {
         layout.schemas_dir() / "README.md": dictionary(),
         layout.home() / "dags" / "README.md": dag_page(layout.home() / "dags"),
         layout.recipes_dir() / "README.md": f"{MADE.format(source='jobs/recipes/*')}\n{rule_page.page()}",
     }
+    if (layout.home() / fault_page.MATRIX).is_file():
+        made = MADE.format(source=fault_page.MATRIX)
+        found |= {layout.home() / "infra" / "FAULTS.md": fault_page.faults(made)}
+        found |= {layout.home() / "infra" / "PROMISES.md": fault_page.promises(made)}
+    return found
 
 
 def dictionary() -> str:

@@ -141,6 +141,13 @@ def dated(root: str, folder: str) -> list[tuple[str, datetime]]:
     return [(name, datetime.fromtimestamp((Path(root) / name).stat().st_mtime, UTC)) for name in names(root, folder)]
 
 
+def sizes(root: str, folder: str) -> dict[str, int]:
+    """The files below a folder of the lake, as paths from the lake's root, and their bytes."""
+    if is_bucket(root):
+        return bucket.sizes(root, folder)
+    return {name: (Path(root) / name).stat().st_size for name in names(root, folder)}
+
+
 @contextmanager
 def lock(root: str, name: str) -> Iterator[None]:
     """Hold a lock of a lake. In a folder the kernel releases it when the process dies; in a bucket it runs out after a minute.

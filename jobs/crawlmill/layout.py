@@ -59,6 +59,8 @@ def lake_root(given: str | None = None) -> str:
     """Where the tables are, a folder or `s3a://bucket/prefix`: the argument, else CRAWLMILL_LAKE, else `.crawlmill/lake` below the home folder."""
     root = given or os.environ.get("CRAWLMILL_LAKE") or str(home() / ".crawlmill" / "lake")
     if "://" not in root:
+        if not root.isprintable():
+            raise UserError(f"lake {root!r} has characters that no folder's name should have: give another folder with --lake")
         return str(Path(root).absolute())
     found = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]+(?:/[\w.=-]+)*)/*", root)
     if found is None:
@@ -80,8 +82,12 @@ def beside(lake: str) -> Path:
 
 
 def source_root(given: str | None = None) -> str:
-    """Where crawl files come from: the argument, else CRAWLMILL_SOURCE, else Common Crawl's own HTTP server."""
-    return given or os.environ.get("CRAWLMILL_SOURCE") or DEFAULT_SOURCE
+    """Where crawl files come from: the argument, else CRAWLMILL_SOURCE, else Common Crawl's own HTTP server. Raises UserError for one with a password."""
+    root = given or os.environ.get("CRAWLMILL_SOURCE") or DEFAULT_SOURCE
+    if re.match(r"\w+://[^/]*@", root):
+        where = re.sub(r"//[^/]*@", "//…@", root)
+        raise UserError(f"source {where} has a name or password in its address, which logs would show: give it without")
+    return root
 
 
 def pace_dir() -> Path:

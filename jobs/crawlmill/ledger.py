@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from crawlmill import fence
+from crawlmill import fence, ledger_length
 
 RELEASED = ("passed", "warned", "answered")  # verdicts whose versions the next stage may read
 PUBLISH = "publish"  # how an answer begins that lets a warning pass
@@ -60,6 +60,7 @@ def append_rows(lake: str, table: str, rows: Sequence[Mapping[str, Any]]) -> Non
         target = DeltaTable(f"{lake}/{table}")
         schema = pa.schema(target.schema().to_arrow())
         write_deltalake(target, pa.Table.from_pylist([dict(row) for row in rows], schema=plain(schema)), mode="append")
+    ledger_length.remember(lake, table)
 
 
 def plain(schema: Any) -> Any:
@@ -96,25 +97,36 @@ def append_quality(lake: str, rows: Sequence[Mapping[str, Any]]) -> None:
     append_rows(lake, "quality", rows)
 
 
-_READ: dict[str, tuple[tuple[str, int], list[dict[str, Any]]]] = {}  # a table's rows, and the state in which they were read
+_READ: dict[str, tuple[tuple[str, int, int], list[dict[str, Any]]]] = {}  # a table's rows, and the state in which they were read
 
 
 def _rows(lake: str, name: str) -> list[dict[str, Any]]:
-    """Rows of a ledger table, not to be changed; none where there is no ledger yet.
+    """The rows of a table that only grows, not to be changed; none where there is no such table. Raises UserError where it has become shorter.
 
     A stage asks for them dozens of times, so a process reads each state of the table once.
     """
     from deltalake import DeltaTable
 
     path = f"{lake}/{name}"
+    known = ledger_length.known(lake, name)  # first: what is appended meanwhile makes the table longer, never shorter
     if not DeltaTable.is_deltatable(path):
+        ledger_length.compare(lake, name, known, -1, 0)
         return []
     table = DeltaTable(path)
-    state = str(table.metadata().id), table.version()
+    state = str(table.metadata().id), table.version(), len(table.file_uris())  # a log that loses its end may keep its version
     held = _READ.get(path)
     if held is None or held[0] != state:
         held = _READ[path] = state, table.to_pyarrow_table().to_pylist(maps_as_pydicts="strict")
+    ledger_length.compare(lake, name, known, state[1], len(held[1]))
     return held[1]
+
+
+def raw(lake: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table that only grows as they are, maps as pairs, however many there were."""
+    from deltalake import DeltaTable
+
+    rows: list[dict[str, Any]] = DeltaTable(f"{lake}/{table}").to_pyarrow_table().to_pylist()
+    return rows
 
 
 def runs(lake: str, stage: str | None = None, snapshot: str | None = None) -> list[RunRow]:

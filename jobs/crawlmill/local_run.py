@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crawlmill import ledger, pins, stage, table
+from crawlmill import intact, ledger, pins, stage, table
 from crawlmill.errors import CrawlmillError
 from crawlmill.ledger import RunRow
 from crawlmill.stage import Job
@@ -66,7 +66,9 @@ def _difference(declared: stage.Stage, job: Job, before: RunRow, upstream: dict[
         return f"its key changed: {changed}"
     if failed := before.digests.get(stage.INCOMPLETE):
         return f"{stage.INCOMPLETE} the last time: {failed}"
-    return "" if before.inputs == pins.rows(found) else "the versions that it reads changed"
+    if before.inputs != pins.rows(found):
+        return "the versions that it reads changed"
+    return next((f"table {damage.table}: {damage.what}" for damage in intact.of_run(job.lake, before)), "")
 
 
 def run(job: Job, say: Any = print) -> list[RunRow]:

@@ -26,6 +26,7 @@ def report(lake: str | None, source: str | None, recipe_file: str | None, snapsh
         ("java", _java),
         ("jars", lambda: f"{len(layout.jars())} Delta jars"),
         ("disk", lambda: _disk(lake)),
+        ("tables", lambda: _tables(lake)),
         ("source", lambda: _source(source)),
     ]
     if snapshot:
@@ -89,6 +90,16 @@ def _disk(lake: str | None) -> str:
             f"{root} has {free:.1f} GiB free, {FREE_GIB:.0f} are needed: free some space or give another folder with --lake"
         )
     return f"{root}, {free:.0f} GiB free"
+
+
+def _tables(lake: str | None) -> str:
+    from crawlmill import contract, intact
+
+    root = layout.lake_root(lake)
+    if not any(lake_files.holds(f"{root}/{name}", "_delta_log", ".json") for name in ("runs", "documents")):
+        return "there are none yet"
+    intact.refuse(intact.of_lake(root))
+    return f"{len(contract.all_tables())} tables hold what the ledger says"
 
 
 def _source(source: str | None) -> str:

@@ -22,7 +22,7 @@ def parse(snapshot: str) -> str:
     """
     if not SNAPSHOT.fullmatch(snapshot):
         raise UserError(
-            f"snapshot id {snapshot!r} is not of the form CC-MAIN-YYYY-WW; `crawlmill snapshots` lists the known ones"
+            f"snapshot id {snapshot[:100]!r} is not of the form CC-MAIN-YYYY-WW; `crawlmill snapshots` lists the known ones"
         )
     return snapshot
 

@@ -18,7 +18,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import crawlmill
-from crawlmill import answers, contract, failpoint, fence, ledger, log_store, pins, session, superseded, table, table_log
+from crawlmill import (
+    answers,
+    contract,
+    failpoint,
+    fence,
+    intact,
+    ledger,
+    log_store,
+    pins,
+    session,
+    space,
+    superseded,
+    table,
+    table_log,
+)
 from crawlmill.errors import CriticalFailure, UserError
 from crawlmill.layout import jobs_dir
 from crawlmill.ledger import RunRow
@@ -199,11 +213,13 @@ def resolve(stage: Stage, job: Job) -> tuple[Pins, str, Listing | None]:
 
 
 def up_to_date(stage: Stage, job: Job, stage_key: str, found: Pins) -> RunRow | None:
-    """The released run that already did this job on these inputs, if it is the last that was judged."""
+    """The released run that already did this job on these inputs, if it is the last that was judged and its tables are intact."""
     run = ledger.verdict(job.lake, stage.name, job.snapshot)
     if run is None or run.verdict not in ledger.RELEASED or INCOMPLETE in run.digests:
         return None
-    return run if run.stage_key == stage_key and run.inputs == pins.rows(found) else None
+    if run.stage_key != stage_key or run.inputs != pins.rows(found):
+        return None
+    return None if intact.of_run(job.lake, run) else run
 
 
 def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable[[str], None] = lambda line: None) -> RunRow:
@@ -226,6 +242,8 @@ def run(stage: Stage, job: Job, spark: SparkSession | None = None, say: Callable
     if done:
         say(f"{stage.name} {job.snapshot}: up to date since run {done.run_id}")
         return done
+    intact.require(job.lake, stage.name, job.snapshot, found, stage.reads, (*stage.writes, *stage.borrows))
+    space.require(job.lake)
     known = max((row.fence for row in ledger.runs(job.lake)), default=0)
     token = fence.draw(job.lake, stage.name, job.snapshot, job.shards, job.run_id, known)
     failpoint.hit(f"{stage.name}:started")

@@ -78,7 +78,7 @@ def read(spark: SparkSession, lake: str, table: str, at: int, where: str = "true
 def read_pinned(spark: SparkSession, lake: str, table: str, pins: Mapping[str, int]) -> DataFrame:
     """The partitions of several snapshots, each as of its own version; no rows for no snapshots."""
     by_version: dict[int, list[str]] = {}
-    for snapshot, at in _together(lake, table, pins).items():
+    for snapshot, at in together(lake, table, pins).items():
         by_version.setdefault(at, []).append(parse(snapshot))
     if not by_version:
         return spark.createDataFrame([], contract.load(table).struct())
@@ -92,7 +92,7 @@ def read_pinned(spark: SparkSession, lake: str, table: str, pins: Mapping[str, i
     return rows
 
 
-def _together(lake: str, table: str, pins: Mapping[str, int]) -> dict[str, int]:
+def together(lake: str, table: str, pins: Mapping[str, int]) -> dict[str, int]:
     """The pins, moved up to the newest one wherever nobody has written to the snapshot in between: then one scan reads all of them."""
     if len(set(pins.values())) < 2:
         return dict(pins)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from crawlmill import contract, ledger, table
+from crawlmill import contract, intact, ledger, table
+from crawlmill.errors import CrawlmillError
 
 
 def print_tables(lake: str) -> None:
-    """A line per table: version, files, bytes, rows, snapshots; then what has passed. Raises UserError where there is no lake."""
+    """A line per table: version, files, bytes, rows, snapshots; then what has passed, then what is damaged.
+
+    Raises:
+        UserError: there is no lake, or the ledger has lost its end.
+        CrawlmillError: tables do not hold what the ledger says.
+    """
     from deltalake import DeltaTable
     from rich.console import Console
     from rich.table import Table
@@ -34,3 +40,7 @@ def print_tables(lake: str) -> None:
     for run in sorted(latest.values(), key=lambda run: (run.snapshot == "*", run.snapshot, run.fence)):
         passed.add_row(run.stage, run.snapshot.replace("*", "all"), run.verdict, f"{run.seconds:.1f}", run.stage_key[:12])
     console.print(passed)
+    if damaged := intact.of_lake(lake):
+        for damage in damaged:
+            console.print(f"damaged: {damage}", markup=False, highlight=False, soft_wrap=True)
+        raise CrawlmillError(f"{len(damaged)} tables of snapshots are damaged: mend what is named above")

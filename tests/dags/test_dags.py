@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import json
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from crawlmill.orchestrate.stages import TABLES
+from tests.fixtures.attacks import ATTACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
@@ -158,3 +160,37 @@ def test_every_dag_survives_serialisation(dags: dict[str, Any]) -> None:
         restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert sorted(restored.task_ids) == sorted(dag.task_ids)
         assert all(restored.get_task(task).has_retry_policy for task in dag.task_ids)
+
+
+ROOM = {
+    "lake",
+    "source",
+    "recipe",
+    "names",
+    "because",
+    "by",
+}  # paths, addresses and words of people: arguments that no shell sees
+
+
+@pytest.mark.parametrize(
+    "attack", [text for text in ATTACKS.values() if text.strip()], ids=[name for name in ATTACKS if name != "empty"]
+)
+def test_no_form_takes_a_template_or_an_id_that_is_none(dags: dict[str, Any], attack: str) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    taken = set()
+    for dag in dags.values():
+        for name in dag.params:
+            params = copy.deepcopy(dag.params)
+            with contextlib.suppress(ParamValidationError):
+                params[name] = attack
+                taken.add(name)
+    if attack == ATTACKS["newline at the end"]:
+        taken.discard("snapshots")  # white space around a list's entries
+    if attack == ATTACKS["lower case"]:
+        taken.discard("name")  # of a release
+    assert taken <= ROOM
+    if any(mark in attack for mark in ("{{", "{%", "\x00")):
+        assert not taken
+    if "\n" in attack:
+        assert taken <= {"names"}, "a name a line"

@@ -141,6 +141,8 @@ def test_a_job_is_needless_only_while_inputs_and_key_are_those_that_passed(writt
     assert submit.up_to_date("identify", arguments(written, "identify")) is None
     monkeypatch.setattr(stage, "key", lambda declared, recipe, upstream: f"key of {declared.name}")
     record(written, "identify", inputs=pins.of(ledger.released(written, "extract", SNAPSHOT)))  # type: ignore[arg-type]
+    assert submit.up_to_date("identify", arguments(written, "identify")) is None, "version 1 of its table is not there"
+    monkeypatch.setattr("crawlmill.intact.of_run", lambda lake, run: [])
     done = submit.up_to_date("identify", arguments(written, "identify"))
     assert done is not None and done.run_id == "identify-1"
     monkeypatch.setattr(stage, "key", lambda declared, recipe, upstream: "another recipe")

@@ -10,7 +10,7 @@ import pytest
 from crawlmill import ledger, table
 from crawlmill.errors import SourceUnavailable
 from crawlmill.llm.ask import BudgetSpent
-from tests.fixtures import lakes, prose
+from tests.fixtures import canary, lakes, prose
 from tests.fixtures.endpoint import running
 from tests.fixtures.lakes import NEW
 
@@ -43,7 +43,7 @@ def recipe_file(tmp_path: Path) -> Path:
 
 
 def test_a_model_answers_once_and_its_answers_give_the_same_rows(
-    spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+    spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lakes.put_documents(lake, NEW, PAGES)
     lakes.run(spark, lake, "identify", NEW, recipe_file)
@@ -67,6 +67,9 @@ def test_a_model_answers_once_and_its_answers_give_the_same_rows(
     monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", "http://127.0.0.1:1/v1")  # nobody is asked any more
     lakes.run(spark, lake, "rewrite", NEW, recipe_file, force=True)
     check_rows(spark, lake)
+    assert canary.seen(lake, "sk-secret") == [], "neither tables, nor logs of commits, nor journals"
+    said = capfd.readouterr()
+    assert "sk-secret" not in said.out + said.err
 
 
 def check_rows(spark: Any, lake: str) -> None:

@@ -14,9 +14,9 @@ from crawlmill.orchestrate.stages import SPARK_TIMEOUT
 from crawlmill.orchestrate.submit import job_file, placement
 
 PARAMS = {
-    "name": Param(type="string", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", title="Name", section="What",
+    "name": Param(type="string", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$(?!\n)", title="Name", section="What",
                   description="Of the release: lower-case letters, digits, points and dashes, like web-2026.10."),
-    "snapshots": Param(type="string", pattern=r"^\s*CC-MAIN-20\d\d-\d\d(-\d\d)?(\s*,\s*CC-MAIN-20\d\d-\d\d(-\d\d)?)*\s*$",
+    "snapshots": Param(type="string", pattern=r"^\s*CC-MAIN-20[0-9]{2}-[0-9]{2}(-[0-9]{2})?(\s*,\s*CC-MAIN-20[0-9]{2}-[0-9]{2}(-[0-9]{2})?)*\s*$(?!\n)",
                        title="Snapshots", section="What", description="Ids, separated by commas."),
     "weights": Param(10, type="integer", minimum=1, maximum=1000, title="Weights", section="How",
                      description="Greatest rehydration weight: how often a document may be repeated."),

@@ -53,14 +53,14 @@ SPARK_TIMEOUT = timedelta(hours=12)
 POOLS = {"extract": "source", "dedup": "writers", "publish": "writers"}
 
 WHERE = {
-    "lake": Param("", type="string", pattern=r"^((s3a?:/)?/[^\x00-\x1f{}]*)?$", title="Lake", section="Where",
+    "lake": Param("", type="string", pattern=r"^((s3a?:/)?/[^\x00-\x1f{}]*)?$(?!\n)", title="Lake", section="Where",
                   description="Folder of the tables, an absolute path, or s3a://bucket/prefix; empty: that of this installation (CRAWLMILL_LAKE)."),
-    "source": Param("", type="string", pattern=r"^((https?://|/)[^\s{}]*)?$", title="Source", section="Where",
+    "source": Param("", type="string", pattern=r"^((https?://|/)[^\s{}]*)?$(?!\n)", title="Source", section="Where",
                     description="Where crawl files come from, URL or folder; empty: that of this installation (CRAWLMILL_SOURCE)."),
-    "recipe": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*\.ya?ml)?$", title="Recipe", section="How",
+    "recipe": Param("", type="string", pattern=r"^(/[^\x00-\x1f{}]*\.ya?ml)?$(?!\n)", title="Recipe", section="How",
                     description="Recipe file, an absolute path; empty: that of this installation (CRAWLMILL_RECIPE)."),
 }  # fmt: skip
-SNAPSHOT_PARAM = Param(None, type=["null", "string"], pattern=r"^CC-MAIN-20\d\d-\d\d(-\d\d)?$", title="Snapshot", section="What",
+SNAPSHOT_PARAM = Param(None, type=["null", "string"], pattern=r"^CC-MAIN-20[0-9]{2}-[0-9]{2}(-[0-9]{2})?$(?!\n)", title="Snapshot", section="What",
                        description="Only for a run without a partition key: a snapshot id, CC-MAIN-2026-43.")  # fmt: skip
 
 

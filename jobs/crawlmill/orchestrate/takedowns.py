@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 DELETE, KEEP = "Delete", "Keep"
 PARAMS = {
-    "names": Param(type="string", pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f{}]*[^\s{}][^\x00-\x09\x0b\x0c\x0e-\x1f{}]*$", format="multiline",
+    "names": Param(type="string", pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f{}]*[^\s\x00-\x1f{}][^\x00-\x09\x0b\x0c\x0e-\x1f{}]*$", format="multiline",
                    title="Pages", section="What", description="Domains (with everything below them), addresses or record ids, a line each."),
-    "because": Param(type="string", pattern=r"^[^\x00-\x1f{}]{3,500}$", title="Because", section="Why", description="The reason, kept with the order."),
-    "by": Param(type="string", pattern=r"^[^\x00-\x1f{}]{1,100}$", title="Asked for by", section="Why", description="Who asks for it, kept with the order."),
+    "because": Param(type="string", pattern=r"^[^\x00-\x1f{}]{3,500}$(?!\n)", title="Because", section="Why", description="The reason, kept with the order."),
+    "by": Param(type="string", pattern=r"^[^\x00-\x1f{}]{1,100}$(?!\n)", title="Asked for by", section="Why",
+                description="Who asks for it, kept with the order."),
 }  # fmt: skip
 
 
