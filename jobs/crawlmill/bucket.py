@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from crawlmill.errors import CrawlmillError, UserError
@@ -85,6 +86,20 @@ def put(root: str, name: str, content: bytes, tag: str | None = None) -> bool:
     return True
 
 
+def upload(root: str, name: str, path: Path) -> None:
+    """Write a file of any size as an object, in parts where it is large."""
+    from boto3.exceptions import S3UploadFailedError
+
+    place, key = _place(root, name)
+    with _told(root):
+        try:
+            _client().upload_file(str(path), place, key)
+        except S3UploadFailedError as error:
+            raise UserError(
+                f"{root}/{name} cannot be written ({error}): check the bucket's name, the region and the keys"
+            ) from None
+
+
 def update(root: str, name: str, change: Callable[[bytes | None], bytes]) -> bytes:
     """Change an object as one step among all processes; `change` is called again where another was faster."""
     for attempt in range(ATTEMPTS):
@@ -112,7 +127,7 @@ def sizes(root: str, folder: str) -> dict[str, int]:
 
 
 def _listed(root: str, folder: str, most: int | None) -> list[tuple[str, Any]]:
-    place, key = _place(root, folder.rstrip("/") + "/")
+    place, key = _place(root, f"{folder.rstrip('/')}/" if folder else "")
     cut = len(_place(root, "")[1])
     with _told(root):
         limit = {"MaxItems": most}

@@ -1,7 +1,7 @@
 """A release as files that trainers read: Parquet or JSON lines, in shards of a size, shuffled by a seed, with tokens counted where asked.
 
 The one place where texts go through an exchange: a shuffle of the whole is what is asked for. A document's place is a function of the seed and its id,
-so the same release and seed give the same files, whatever the number of machines.
+so the same release and seed give the same files, whatever the number of machines. They go to a folder that all of these share, or to a bucket.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from math import ceil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import release, rowfile
+from crawlmill import bucket, lake_files, layout, release, rowfile
 from crawlmill.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def export(
     spark: SparkSession,
     lake: str,
     name: str,
-    out: Path,
+    out: str | Path,
     kind: str = "parquet",
     shard_mb: int = 256,
     seed: int = 0,
@@ -40,20 +42,21 @@ def export(
         spark: session.
         lake: that the release is in.
         name: of the release.
-        out: a folder that is empty or absent; `index.json` there comes last.
+        out: a folder that is empty or absent and that all machines share, or s3a://bucket/prefix; `index.json` there comes last.
         kind: parquet, jsonl.zst or jsonl.gz.
         shard_mb: megabytes (10^6 bytes) of UTF-8 text in a shard, before compression, about.
         seed: of the shuffle.
         tokenizer: a `tokenizer.json` of the `tokenizers` library; adds a column `token_count`.
 
     Raises:
-        UserError: no such release, a folder that holds something, a tokenizer that cannot be read.
+        UserError: no such release, a folder that holds something or that is another one on each machine, a tokenizer that cannot be read.
     """
     made, vocabulary = check(lake, name, out, tokenizer)
+    to = _place(out)
     shards = max(1, ceil(made["total"]["bytes"] / (shard_mb * 1_000_000)))
     rows = spark.read.format("delta").load(f"{release.root(lake, name)}/corpus")
     files = [
-        row.asDict() for row in _shuffled(rows, shards, seed).mapInArrow(_writer(out, kind, shards, vocabulary), FILES).collect()
+        row.asDict() for row in _shuffled(rows, shards, seed).mapInArrow(_writer(to, kind, shards, vocabulary), FILES).collect()
     ]
     files.sort(key=lambda row: row["file"])
     if (written := sum(row["documents"] for row in files)) != made["total"]["documents"]:
@@ -67,27 +70,42 @@ def export(
         "tokenizer": tokenizer.name if tokenizer else None,
         "files": files,
     }
-    (out / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    _require_all(to, [row["file"] for row in files])
+    lake_files.replace(to, "index.json", (json.dumps(index, indent=1) + "\n").encode())
     return files
 
 
-def check(lake: str, name: str, out: Path, tokenizer: Path | None = None) -> tuple[dict[str, Any], str | None]:
+def check(lake: str, name: str, out: str | Path, tokenizer: Path | None = None) -> tuple[dict[str, Any], str | None]:
     """The release's manifest and the tokenizer's JSON; raises what `export` raises, before Spark is needed."""
     made = release.manifest(lake, name)
     if made is None:
         known = ", ".join(release.names(lake)) or "none yet"
         raise UserError(f"there is no release {name} in {lake} (there are: {known}): build it with `crawlmill release`")
-    _require_empty(out)
+    _require_empty(_place(out))
     return made, None if tokenizer is None else _read_tokenizer(tokenizer)
 
 
-def _require_empty(out: Path) -> None:
+def _place(out: str | Path) -> str:
+    """The folder, or the bucket with its prefix, as lakes are named."""
+    return layout.lake_root(str(out)) if "://" in str(out) else str(out)
+
+
+def _require_empty(to: str) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise UserError(f"{out} is not empty: give a new folder with --out")
+        if not lake_files.is_bucket(to):
+            Path(to).mkdir(parents=True, exist_ok=True)
+        if bucket.names(to, "", 1) if lake_files.is_bucket(to) else any(Path(to).iterdir()):
+            raise UserError(f"{to} is not empty: give a new folder with --out")
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}): give another folder with --out") from None
+        raise UserError(f"{to} cannot be written ({error.strerror}): give another folder with --out") from None
+
+
+def _require_all(to: str, names: list[str]) -> None:
+    """Raise UserError where executors on other machines wrote to folders of their own."""
+    if lacking := sorted(set(names) - set(lake_files.names(to, ""))):
+        raise UserError(
+            f"{len(lacking)} of {len(names)} files are not in {to}, but on other machines: give a folder that all share, or s3a://bucket/prefix"
+        )
 
 
 def _read_tokenizer(path: Path) -> str:
@@ -115,7 +133,7 @@ def _shuffled(rows: DataFrame, shards: int, seed: int) -> DataFrame:
     return placed.repartition(min(shards, 2000), "_shard").sortWithinPartitions("_shard", "_order", "id", "snapshot")
 
 
-def _writer(out: Path, kind: str, shards: int, vocabulary: str | None) -> Any:
+def _writer(to: str, kind: str, shards: int, vocabulary: str | None) -> Any:
     """What a worker does with the shards of its partition: one file each, written whole or not at all."""
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -124,16 +142,27 @@ def _writer(out: Path, kind: str, shards: int, vocabulary: str | None) -> Any:
         count = _counter(vocabulary)
         rows = (row for batch in batches for row in batch.to_pylist())
         for shard, own in groupby(rows, key=lambda row: row["_shard"]):
-            path = out / f"{shard:05d}-of-{shards:05d}.{kind}"
             tokens: list[int] = []
-            documents = rowfile.write(str(path), _finished(own, count, tokens))
-            entry = {
-                "file": path.name, "documents": documents, "tokens": sum(tokens) if count else None,
-                "bytes": path.stat().st_size, "sha256": _sha256(path),
-            }  # fmt: skip
+            with _file(to, f"{shard:05d}-of-{shards:05d}.{kind}") as path:
+                documents = rowfile.write(str(path), _finished(own, count, tokens))
+                entry = {
+                    "file": path.name, "documents": documents, "tokens": sum(tokens) if count else None,
+                    "bytes": path.stat().st_size, "sha256": _sha256(path),
+                }  # fmt: skip
             yield pa.RecordBatch.from_pylist([entry], schema=_file_schema())
 
     return write
+
+
+@contextmanager
+def _file(to: str, name: str) -> Iterator[Path]:
+    """Where a file is written to; if that is a bucket, it goes there when the block is through."""
+    if not lake_files.is_bucket(to):
+        yield Path(to) / name
+        return
+    with TemporaryDirectory(prefix="crawlmill-export-") as folder:
+        yield Path(folder) / name
+        bucket.upload(to, name, Path(folder) / name)
 
 
 def _file_schema() -> pa.Schema:

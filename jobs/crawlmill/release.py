@@ -166,9 +166,9 @@ def _write(seen: Context, target: str, most: int, say: Any) -> dict[str, Any]:
         weights = dedup_report.repeats(seen, most)
         for name in pins.snapshots(seen.pins):
             say(f"writing what is kept of {name}")
-            rows(seen, name, kept.where(F.col("snapshot") == name), weights).write.format("delta").mode("append").partitionBy(
-                "snapshot"
-            ).save(f"{target}/corpus")
+            own = rows(seen, name, kept.where(F.col("snapshot") == name), weights).write.format("delta").partitionBy("snapshot")
+            # In a bucket a lock may run out: should two attempts overlap, the rows are the same, and there once.
+            own.mode("overwrite").option("replaceWhere", table.partition(name)).save(f"{target}/corpus")
         due = kept.count()
     finally:
         kept.unpersist()

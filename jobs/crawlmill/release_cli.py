@@ -39,13 +39,13 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
 
 @click.command()
 @click.argument("name")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--out", required=True, help="A new folder that all machines share, or s3a://bucket/prefix.")
 @LAKE
 @click.option("--format", "kind", type=click.Choice(["parquet", "jsonl.zst", "jsonl.gz"]), default="parquet", show_default=True)
 @click.option("--shard-mb", type=click.IntRange(1), default=256, show_default=True, help="Megabytes of text in a shard.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffle.")
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="A tokenizer.json: counts tokens, adds token_count.")
-def export(name: str, out: Path, lake: str | None, kind: str, shard_mb: int, seed: int, tokenizer: Path | None) -> None:
+def export(name: str, out: str, lake: str | None, kind: str, shard_mb: int, seed: int, tokenizer: Path | None) -> None:
     """Write release NAME as Parquet or JSON lines, shuffled, in shards of a size.
 
     The same release and seed give the same files. `index.json` lists them with documents, tokens, bytes and sha256.

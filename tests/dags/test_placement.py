@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawlmill.orchestrate import stages, submit
+from crawlmill.orchestrate import releases, stages, submit, takedowns
 
 
 def test_below_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,3 +18,5 @@ def test_as_a_pod_that_a_restarted_worker_finds_again(monkeypatch: pytest.Monkey
     task = stages.submit("gate", "CC-MAIN-2026-43")
     assert task._track_driver_via_k8s_api and task.durable
     assert task.application.startswith("local:///") and task.application.endswith("jobs/gate.py")
+    for other in (releases.build(), takedowns.submit("find")):
+        assert other._track_driver_via_k8s_api and other.application.startswith("local:///")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import s3_server
+from crawlmill import release
+from tests.fixtures import lakes, s3_server
 
 ROOT = Path(__file__).resolve().parents[2]
 LAKE = "s3a://lakes/t"
@@ -29,7 +30,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 def start(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.Popen[str]:
     env = {**{name: value for name, value in os.environ.items() if name != "SPARK_CONF_DIR"}, **environment}
-    with (folder / f"{'-'.join(arguments[:3:2])}.log").open("w") as log:
+    with (folder / f"{arguments[0]}-{len(list(folder.glob('*.log')))}.log").open("w") as log:
         command = [sys.executable, "-m", "tests.fixtures.bucket_drivers", *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
 
@@ -64,3 +65,16 @@ def test_of_two_drivers_that_race_no_commit_is_lost(environment: dict[str, str],
     versions = [version for racer in both for version in racer["acknowledged"]]
     assert len(set(versions)) == 16, "each commit that was acknowledged has a version of its own"
     assert sorted(versions) == list(range(1, 17))
+
+
+def test_a_release_in_a_bucket_holds_what_it_holds_in_a_folder(
+    spark: Any, copy: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    found = result(start(environment, tmp_path, "released", "s3a://lakes/released", copy), tmp_path)
+    here = release.build(spark, lakes.job(copy), "web", [lakes.OLD, lakes.NEW], say=lambda line: None)
+    assert found["same"] and found["first"]["languages"] == here["languages"] and found["first"]["pins"] == here["pins"]
+    assert found["objects"] == sorted(["index.json", *(row["file"] for row in found["files"])])
+    assert sum(row["documents"] for row in found["files"]) == here["total"]["documents"]
+    assert "s3a://lakes/released-exported is not empty" in found["told"]
+    assert found["names"] == ["web-r2"] and found["after"] == here["languages"]
+    assert found["rest"] == ["releases/web/README.md", "releases/web/withdrawn.json"]

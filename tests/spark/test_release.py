@@ -118,3 +118,6 @@ def test_tokens_are_counted_by_the_tokenizer_that_is_named(spark: Any, lake: str
 def test_what_cannot_be_exported_is_told(lake: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no release nope"):
         export.check(lake, "nope", tmp_path / "x")
+    (tmp_path / "a.parquet").touch()
+    with pytest.raises(UserError, match=r"1 of 2 files are not in .*, but on other machines: give a folder that all share"):
+        export._require_all(str(tmp_path), ["a.parquet", "b.parquet"])

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawlmill import bucket, contract, fence, lake_files, layout, ledger, table, table_log
+from crawlmill import bucket, contract, export, fence, lake_files, layout, ledger, table, table_log
 from crawlmill.errors import Fenced, UserError
 from crawlmill.ledger import RunRow
 from crawlmill.sources.quarantine import Entry, Quarantine
@@ -58,6 +59,18 @@ def test_files_are_created_once_and_changed_by_one_at_a_time(lake: str) -> None:
     assert lake_files.names(lake, "a") == ["a/b", "a/n"] and lake_files.holds(lake, "a", "n")
     lake_files.remove(lake, "a")
     assert lake_files.names(lake, "a") == []
+
+
+def test_a_file_of_any_size_is_uploaded_and_told_of(lake: str, tmp_path: Path) -> None:
+    (tmp_path / "shard").write_bytes(b"x" * (9 << 20))  # larger than a part
+    bucket.upload(lake, "out/shard", tmp_path / "shard")
+    bucket.put(lake, "top", b"1")
+    assert bucket.names(f"{lake}/out", "") == ["shard"] and bucket.names(lake, "", 1) == ["out/shard"]
+    assert len(bucket.read(lake, "out/shard")[0] or b"") == 9 << 20
+    with pytest.raises(UserError, match="out is not empty: give a new folder with --out"):
+        export._require_empty(f"{lake}/out")
+    with pytest.raises(UserError, match="cannot be written"):
+        bucket.upload("s3a://no-such-bucket", "shard", tmp_path / "shard")
 
 
 def test_of_racing_attempts_each_draws_its_own_token(lake: str) -> None:

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
 from crawlmill.orchestrate.stages import SPARK_TIMEOUT
+from crawlmill.orchestrate.submit import job_file, placement
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,14 +32,14 @@ def submit(task_id: str, *more: str, by: str = "{{ params.by }}") -> SparkSubmit
     """The Spark job that finds, or with --yes deletes."""
     return SparkSubmitOperator(
         task_id=task_id,
-        application=str(layout.jobs_dir() / "takedown.py"),
+        application=job_file("takedown"),
         name=f"takedown, {task_id}",
         application_args=["{{ params.names }}", "--because", "{{ params.because }}", "--by", by, "--lake", "{{ params.lake }}",
                           "--recipe", "{{ params.recipe }}", *more],
         conn_id="spark_default",
         pool="writers",
         execution_timeout=SPARK_TIMEOUT,
-        env_vars={"SPARK_LOCAL_IP": "127.0.0.1"},
+        **placement(),
     )  # fmt: skip
 
 
