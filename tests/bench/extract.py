@@ -144,7 +144,13 @@ def ours(work: Path, name: str, files: list[Path], overrides: str) -> dict[str, 
     recipe_file.write_text(f"extends: default\nextract: {{{overrides}}}\n")
     source = mirror(folder / "crawl", files)
     command = [sys.executable, __file__, "--stage", str(source), str(folder / "lake"), str(recipe_file)]
-    return measured(command, {"PYTHONPATH": f"{ROOT / 'jobs'}", "CRAWLMILL_HOME": str(ROOT)})
+    counting = "--conf spark.python.daemon.module=extract_daemon pyspark-shell"  # no worker's CPU seconds are lost
+    env = {
+        "PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests' / 'bench'}",
+        "CRAWLMILL_HOME": str(ROOT),
+        "PYSPARK_SUBMIT_ARGS": counting,
+    }
+    return measured(command, env)
 
 
 def show(rows: list[tuple[str, int, dict[str, Any]]]) -> None:
