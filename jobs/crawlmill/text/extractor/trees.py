@@ -25,7 +25,7 @@ class Trees:
         self._answers = answers.reshape(feature.shape).T.copy()
         self._offsets = (np.arange(len(leaf)) * leaf.shape[1])[:, None]
         self._leaves = leaf.ravel()
-        self._table = tuple(np.ascontiguousarray(part) for part in (feature, border, leaf))
+        self._table = np.ascontiguousarray(feature), np.ascontiguousarray(border), np.ascontiguousarray(leaf)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> Trees:
@@ -56,5 +56,6 @@ class Trees:
     def odds_compiled(self, x: Singles) -> Singles:
         """The same to the bit for two columns or more: both add tree by tree. Of one column numpy adds the trees in pairs."""
         found = np.empty(x.shape[1], np.float32)
-        native.odds(np.ascontiguousarray(x), *self._table, found, x.shape[1], self.feature.shape[1])
+        feature, border, leaf = self._table
+        native.odds(np.ascontiguousarray(x), feature, border, leaf, found, x.shape[1], feature.shape[1])
         return found + np.float32(self.bias)
