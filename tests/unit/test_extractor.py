@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from crawlmill.text import charset
+from crawlmill.text import charset, complexity
 from crawlmill.text.extractor import blocks as segmentation
 from crawlmill.text.extractor import context, features, lexicon, markup, raw, trees, words
 from crawlmill.text.extractor.arrays import Lookup, code, eight, first_bytes, names, octets
@@ -406,6 +406,8 @@ def test_compiled_loops_read_any_bytes_alike(text: str) -> None:
     page = b"<body>" + text.encode() + b"</body>"
     found, due = markup.read(raw.strip(page)), markup.read_in_numpy(raw.strip(page))
     assert raw.openings(page) == raw.openings_in_numpy(page)
+    assert complexity.brackets(page, 9) == complexity.brackets_in_numpy(page, 9)
+    assert complexity.brackets(page[7:], 2) == complexity.brackets_in_numpy(page[7:], 2)
     assert (found is None) == (due is None)
     for field in fields(markup.Markup) if found is not None else ():
         assert np.array_equal(getattr(found, field.name), getattr(due, field.name)), field.name

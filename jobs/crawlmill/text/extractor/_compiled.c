@@ -77,6 +77,12 @@ number_of(const Lookup *table, uint64_t word)
     return table->keys[slot] == word ? table->values[slot] : -1;
 }
 
+static inline int
+is_small(uint8_t byte)
+{
+    return (uint8_t)((byte | 0x20) - 'a') < 26;
+}
+
 /* ---- Trees: trees.Trees.odds ---- */
 
 #define STRETCH 256 /* columns at a time: their leaf numbers and sums stay in the innermost cache */
@@ -182,6 +188,49 @@ openings(PyObject *self, PyObject *const *args, Py_ssize_t given)
     }
     give_back(&b);
     return found;
+}
+
+/* Tags of a page: complexity.brackets. Bytes are read in lower case, as if bit 5 were set. */
+static PyObject *
+brackets(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Buffers b;
+    Lookup table;
+    if (!enough(given, 6) || take(&b, args, "rrr") < 0)
+        return NULL;
+    if (!lookup(&table, &b.at[1], &b.at[2], args[3], args[4]))
+        return misfit(&b);
+    const uint8_t *a = b.at[0].buf, *end = a + b.at[0].len, *at = memchr(a, '<', end - a);
+    Py_ssize_t least = PyLong_AsSsize_t(args[5]), count = 0, closing = 0, depth = 0, low = 0, deepest = 0;
+    PyObject *found = PyList_New(0), *pair;
+    while (found && at) {
+        const uint8_t *next = at + 1 < end ? memchr(at + 1, '<', end - at - 1) : NULL;
+        Py_ssize_t length = (next ? next : end) - at, skip = at + 1 < end && (at[1] | BLANK) == '/';
+        uint64_t word = 0;
+        for (Py_ssize_t i = 0; i < 8 && at + 1 + skip + i < end; i++) {
+            uint8_t byte = at[1 + skip + i] | BLANK;
+            if (byte == BLANK || byte == '>')
+                break;
+            word |= (uint64_t)byte << (8 * i);
+        }
+        int64_t kind = number_of(&table, word);
+        if (skip)
+            depth -= kind == 1; /* NESTING */
+        else
+            depth += at + 1 < end && is_small(at[1]) && kind != 0; /* FLAT */
+        low = depth < low ? depth : low;
+        deepest = depth - low > deepest ? depth - low : deepest;
+        count++;
+        closing += at + 1 < end && at[1] == '/';
+        if (length > least) {
+            if ((pair = Py_BuildValue("nn", at - a, length)) == NULL || PyList_Append(found, pair) < 0)
+                Py_CLEAR(found);
+            Py_XDECREF(pair);
+        }
+        at = next;
+    }
+    give_back(&b);
+    return found ? Py_BuildValue("nnnN", count, closing, deepest, found) : NULL;
 }
 
 /* Tokens of a page into lt, gt, tag, close; -1 where brackets do not alternate or one begins no tag. `a` loses its `&nbsp;`. */
@@ -347,12 +396,6 @@ counts(PyObject *self, PyObject *const *args, Py_ssize_t given)
 
 /* ---- Words: words.attribute_words and lexicon.block_words ---- */
 
-static inline int
-is_small(uint8_t byte)
-{
-    return (uint8_t)((byte | 0x20) - 'a') < 26;
-}
-
 static PyObject *
 attributes(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
@@ -428,7 +471,7 @@ sayings(PyObject *self, PyObject *const *args, Py_ssize_t given)
 }
 
 #define FAST(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {FAST(odds), FAST(openings), FAST(markup), FAST(counts), FAST(attributes), FAST(sayings), {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {FAST(odds), FAST(openings), FAST(brackets), FAST(markup), FAST(counts), FAST(attributes), FAST(sayings), {NULL, NULL, 0, NULL}};
 
 #define FORM 1 /* as in compiled.py: raised with every change of what the functions take or give */
 

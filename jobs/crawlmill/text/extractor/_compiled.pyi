@@ -9,6 +9,9 @@ def odds(x: Array, feature: Array, border: Array, leaf: Array, found: Array, n: 
 def openings(
     page: bytes, first: Array, keys: Array, values: Array, multiplier: int, shift: int, comment: int, /
 ) -> list[tuple[int, int]]: ...
+def brackets(
+    page: bytes, keys: Array, values: Array, multiplier: int, shift: int, least: int, /
+) -> tuple[int, int, int, list[tuple[int, int]]]: ...
 def markup(
     a: Array,
     rows: Array,
