@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "names of tags are compared as little-endian words: numpy does it on this machine"
+#endif
+
 #define MOST 8 /* buffers of one call */
 
 /* A call's buffers: taken together, given back together. */
@@ -149,18 +153,18 @@ odds(PyObject *self, PyObject *const *args, Py_ssize_t given)
 #define BLANK 0x20
 #define NBSP 6 /* bytes of `&nbsp;` */
 
-/* The eight bytes from a place on up to the first blank or `>`; the rest is zero. Behind the end are blanks. */
+/* The eight bytes from here on up to the first blank or `>`, the rest zero; `left` are there, behind them blanks. `low` is set in every byte.
+ * A zero byte of x sets its high bit in (x - 0x01..) & ~x & 0x80..; bits above the first one may be wrong and are not looked at. */
 static inline uint64_t
-name_at(const uint8_t *a, Py_ssize_t at, Py_ssize_t size)
+name_of(const uint8_t *at, Py_ssize_t left, uint8_t low)
 {
-    uint64_t word = 0;
-    for (int i = 0; i < 8 && at + i < size; i++) {
-        uint8_t byte = a[at + i];
-        if (byte == BLANK || byte == '>')
-            break;
-        word |= (uint64_t)byte << (8 * i);
-    }
-    return word;
+    const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
+    uint64_t word = BLANK * ones;
+    memcpy(&word, at, left < 8 ? (size_t)left : 8);
+    word |= low * ones;
+    uint64_t blank = word ^ (BLANK * ones), closed = word ^ ('>' * ones);
+    uint64_t ends = (((blank - ones) & ~blank) | ((closed - ones) & ~closed)) & high;
+    return ends ? word & (((ends & -ends) >> 7) - 1) : word;
 }
 
 static PyObject *
@@ -179,7 +183,7 @@ openings(PyObject *self, PyObject *const *args, Py_ssize_t given)
             break;
         if (!first[at[1]])
             continue;
-        int64_t kind = end - at > 3 && memcmp(at + 1, "!--", 3) == 0 ? PyLong_AsLongLong(args[6]) : number_of(&table, name_at(at + 1, 0, end - at - 1));
+        int64_t kind = end - at > 3 && memcmp(at + 1, "!--", 3) == 0 ? PyLong_AsLongLong(args[6]) : number_of(&table, name_of(at + 1, end - at - 1, 0));
         if (kind < 0)
             continue;
         if ((pair = Py_BuildValue("nL", at - a, (long long)kind)) == NULL || PyList_Append(found, pair) < 0)
@@ -206,14 +210,7 @@ brackets(PyObject *self, PyObject *const *args, Py_ssize_t given)
     while (found && at) {
         const uint8_t *next = at + 1 < end ? memchr(at + 1, '<', end - at - 1) : NULL;
         Py_ssize_t length = (next ? next : end) - at, skip = at + 1 < end && (at[1] | BLANK) == '/';
-        uint64_t word = 0;
-        for (Py_ssize_t i = 0; i < 8 && at + 1 + skip + i < end; i++) {
-            uint8_t byte = at[1 + skip + i] | BLANK;
-            if (byte == BLANK || byte == '>')
-                break;
-            word |= (uint64_t)byte << (8 * i);
-        }
-        int64_t kind = number_of(&table, word);
+        int64_t kind = number_of(&table, name_of(at + 1 + skip, end - at - 1 - skip, BLANK));
         if (skip)
             depth -= kind == 1; /* NESTING */
         else
@@ -253,7 +250,8 @@ tokens(uint8_t *a, Py_ssize_t size, Py_ssize_t room, const Lookup *table, int64_
             uint8_t next = at + 1 < size ? a[at + 1] : BLANK;
             if (inside || count == room || !(next == '/' || (next >= 'a' && next <= 'z')))
                 return -1;
-            int64_t number = number_of(table, name_at(a, at + 1 + (next == '/'), size));
+            Py_ssize_t begin = at + 1 + (next == '/');
+            int64_t number = number_of(table, name_of(a + begin, size - begin, 0));
             inside = 1;
             lt[count] = at;
             close[count] = next == '/';
