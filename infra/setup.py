@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
 VENV = HOME / ".venv"
 CACHE = HOME / ".cache"
+COMPILED = HOME / "jobs" / "crawlmill" / "text" / "extractor" / "_compiled.c"
 FREE_GIB = 4
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 JARS = {
@@ -93,7 +94,7 @@ def requirements() -> tuple[Path, str]:
 
 def make_venv() -> None:
     lock, digest = requirements()
-    digest = hashlib.sha256((digest + sha256(HOME / "pyproject.toml")).encode()).hexdigest()
+    digest = hashlib.sha256((digest + sha256(HOME / "pyproject.toml") + sha256(COMPILED)).encode()).hexdigest()
     stamp = VENV / "crawlmill.stamp"
     if stamp.exists() and stamp.read_text() == digest:
         return
@@ -117,6 +118,8 @@ def make_venv() -> None:
     call(*uv, "install", "--quiet", "--python", python, "--require-hashes", "-r", HERE / "bootstrap.lock", "-r", lock, "--compile-bytecode",
          "--build-constraints", HERE / "build.lock", **certificates())  # fmt: skip
     call(*uv, "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", "--editable", HOME, **certificates())
+    if not any(COMPILED.parent.glob(f"{COMPILED.stem}.*.so")):
+        say("no C compiler: main text is found with numpy alone, which takes about a third longer")
     stamp.write_text(digest)
 
 

@@ -1,15 +1,18 @@
 """The extract stage beside trafilatura and datatrove's WARC reader with trafilatura, on the same crawl files in one run.
 
     python tests/bench/extract.py --crawl /tmp/scale/cc --peer-python /tmp/peers/.venv/bin/python [--files 2] [--share 4] [--only NAME ...]
+    python tests/bench/extract.py --crawl ../shared/data/extraction --files 7 --share 1 --peer-python ...      # F1, too: gold texts lie beside these
     python tests/bench/extract.py --crawl /tmp/scale/cc --scaling          # cost per page of 1 file and of 10
     python tests/bench/extract.py --crawl /tmp/scale/cc --guard            # what the wall-clock guard costs
     python tests/bench/extract.py --memory 1.0                             # peak memory of a reader of a crawl file of so many GB
 
 Ours is the whole stage as `crawlmill run` calls it: listing, reading, decoding, extraction, commits to Delta, reconciliation, expectations. Figures are
 CPU seconds of the process tree (user and system, everything that the tree waited for). What the session (with a first small Delta table) and imports
-take before the first page is measured apart and left out of pages per second; of a peer it is what one page takes. `--share N` gives the peers every
+take before the first page is measured apart and left out of pages per second; of a peer it is what one page takes. "Java" is Spark's own part of the rest
+(rows, Parquet, queries); what is left of it are Python's workers. `--share N` gives the peers every
 Nth page of each file, since they take minutes for what we do in seconds; all figures are by page. Peak memory is the proportional set size
-of the tree, sampled once a second. The crawl is what `build_scale_corpus.py warc` of the shared tools writes: a folder of *.warc.gz.
+of the tree, sampled once a second. F1 is the shared scoring program's over all pages; the model in the tree learnt from them, so what it is worth elsewhere
+is said by `extraction_quality.py`. The crawl is what `build_scale_corpus.py warc` of the shared tools writes: a folder of *.warc.gz.
 """
 
 from __future__ import annotations
@@ -118,6 +121,8 @@ def stage(source: str, lake: str, recipe_file: str) -> None:
     assert spark.read.format("delta").load(f"{lake}-warm-up").count() == 10
     tree = (psutil.Process(), *psutil.Process().children(recursive=True))
     start = sum(sum(one.cpu_times()[:4]) for one in tree)
+    java = next(one for one in tree if one.name() == "java")
+    began = sum(java.cpu_times()[:2])
     job = stages.Job(lake=lake, recipe=recipe.load(recipe_file), source=source, snapshot=SNAPSHOT)
     row = stages.run(stages.load("extract"), job, spark)
     assert row.verdict in ledger.RELEASED, row.message
@@ -131,37 +136,67 @@ def stage(source: str, lake: str, recipe_file: str) -> None:
         "pages": sum(count["read"] for count in row.counts),
         "stored": sum(actions["size_bytes"].to_pylist()),
         "stage_seconds": round(row.seconds, 1),
+        "java": sum(java.cpu_times()[:2]) - began,
     }
     spark.stop()
     print(json.dumps(answer), flush=True)
 
 
 def ours(work: Path, name: str, files: list[Path], overrides: str) -> dict[str, Any]:
-    """The stage on these files with some keys of `extract` changed."""
+    """The stage on these files with some keys of `extract` changed; `texts` are its {url, text} lines."""
+    from deltalake import DeltaTable
+
     folder = work / f"{name}-{len(files)}"
     folder.mkdir()
     recipe_file = folder / "recipe.yaml"
     recipe_file.write_text(f"extends: default\nextract: {{{overrides}}}\n")
     source = mirror(folder / "crawl", files)
     command = [sys.executable, __file__, "--stage", str(source), str(folder / "lake"), str(recipe_file)]
-    return measured(command, {"PYTHONPATH": f"{ROOT / 'jobs'}", "CRAWLMILL_HOME": str(ROOT)})
+    counting = "--conf spark.python.daemon.module=extract_daemon pyspark-shell"  # no worker's CPU seconds are lost
+    env = {
+        "PYTHONPATH": f"{ROOT / 'jobs'}:{ROOT / 'tests' / 'bench'}",
+        "CRAWLMILL_HOME": str(ROOT),
+        "PYSPARK_SUBMIT_ARGS": counting,
+    }
+    result = measured(command, env)
+    documents = DeltaTable(str(folder / "lake" / "documents")).to_pyarrow_table(columns=["url", "text"]).to_pylist()
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    return result | {"texts": folder / "texts.jsonl"}
 
 
 def show(rows: list[tuple[str, int, dict[str, Any]]]) -> None:
     """The table: by page, ratios to datatrove where it ran."""
     base = next(((r["cpu"] - r["start"]) / pages for name, pages, r in rows if name == "datatrove"), None)
     print(
-        f"{'':24}{'pages':>8}{'docs':>8}{'CPU s':>8}{'start':>7}{'ms/page':>9}{'pages/s':>9}{'x dt':>7}{'MB out':>8}{'peak MB':>9}{'wall':>7}"
+        f"{'':24}{'pages':>8}{'docs':>8}{'CPU s':>8}{'start':>7}{'Java':>7}{'ms/page':>9}{'pages/s':>9}{'x dt':>7}{'MB out':>8}"
+        f"{'peak MB':>9}{'wall':>7}{'F1':>7}"
     )
     for name, pages, r in rows:
         net = (r["cpu"] - r["start"]) / pages
         ratio = f"{base / net:.1f}" if base else ""
         stored = f"{r['stored'] / 1e6:.1f}" if "stored" in r else ""
+        quality = f"{r['f1']:.3f}" if "f1" in r else ""
+        java = f"{r['java']:.1f}" if "java" in r else ""
         print(
-            f"{name:24}{pages:>8}{r['documents']:>8}{r['cpu']:>8.1f}{r['start']:>7.1f}{1000 * net:>9.2f}{1 / net:>9.0f}{ratio:>7}{stored:>8}"
-            f"{r['peak'] / 2**20:>9.0f}{r['wall']:>7.0f}  {r.get('versions', '')}",
+            f"{name:24}{pages:>8}{r['documents']:>8}{r['cpu']:>8.1f}{r['start']:>7.1f}{java:>7}{1000 * net:>9.2f}{1 / net:>9.0f}{ratio:>7}{stored:>8}"
+            f"{r['peak'] / 2**20:>9.0f}{r['wall']:>7.0f}{quality:>7}  {r.get('versions', '')}",
             flush=True,
         )
+
+
+def _gold(file: Path) -> Path:
+    return file.with_name(file.name.replace(".warc.gz", ".gold.jsonl"))
+
+
+def f1(files: list[Path], texts: Path, gold: Path) -> float:
+    """Shingle F1 of {url, text} lines over the gold texts beside the files, by the shared data's own program."""
+    from tests.bench.extraction_quality import SHARED, scored
+
+    gold.mkdir(exist_ok=True)
+    for file in files:
+        if not (gold / _gold(file).name).exists():
+            (gold / _gold(file).name).symlink_to(_gold(file).resolve())
+    return scored(SHARED / "data" / "score" / "extraction_f1.py", gold, texts, "source")["ALL"]["f1"]
 
 
 def compare(options: argparse.Namespace, files: list[Path], work: Path) -> None:
@@ -174,10 +209,12 @@ def compare(options: argparse.Namespace, files: list[Path], work: Path) -> None:
             program = [options.peer_python, str(Path(__file__).with_name("extract_peer.py")), name]
             start = measured([*program, str(work / "first"), str(work / f"{name}-first")])["cpu"]
             result = measured([*program, str(work / "share"), str(work / name)]) | {"start": start}
-            pages = sum(1 for file in shared for _ in _members(file))
+            pages, texts = sum(1 for file in shared for _ in _members(file)), work / name / "texts.jsonl"
         else:
             result = ours(work, name.replace(" ", "-"), files, CONTESTANTS[name])
-            pages = result["pages"]
+            pages, texts = result["pages"], result["texts"]
+        if options.share == 1 and files and all(_gold(file).is_file() for file in files):
+            result["f1"] = f1(files, texts, work / "gold")
         rows.append((name, pages, result))
         show(rows[-1:])
     print()

@@ -1,4 +1,4 @@
-"""One contestant of the benchmark `extract.py`, in an environment of its own: crawl files in, gzipped JSON lines of texts out.
+"""One contestant of the benchmark `extract.py`, in an environment of its own: crawl files in, JSON lines of texts out.
 
     python tests/bench/extract_peer.py {datatrove,trafilatura,trafilatura-fast} CRAWL_FOLDER OUT_FOLDER
 
@@ -13,7 +13,7 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ def datatrove(crawl: Path, out: Path) -> dict[str, Any]:
     steps = [WarcReader(str(crawl), glob_pattern="**/*.warc.gz"), Trafilatura(), JsonlWriter(str(out))]
     before = time.process_time()
     LocalPipelineExecutor(steps, tasks=1, workers=1, logging_dir=f"{out}-logs").run()
-    texts = [json.loads(line)["text"] for file in out.rglob("*.jsonl.gz") for line in gzip.open(file)]
+    rows = [json.loads(line) for file in out.rglob("*.jsonl.gz") for line in gzip.open(file)]
+    texts = [row["text"] for row in rows]
+    _keep(out, ((row["metadata"]["url"], row["text"]) for row in rows))
     return {
         "start": before,
         "documents": len(texts),
@@ -45,22 +47,27 @@ def trafilatura(crawl: Path, out: Path, fast: bool) -> dict[str, Any]:
     before = time.process_time()
     quick = {"fast": True} if version("trafilatura")[0] == "2" else {"no_fallback": True}
 
-    def texts() -> Iterator[str]:
+    def texts() -> Iterator[tuple[str, str]]:
         for file in sorted(crawl.rglob("*.warc.gz")):
             for record in ArchiveIterator(file.open("rb"), record_types=WarcRecordType.response):
                 body = record.reader.read()
-                yield extract(bytes_to_str(body, detect_encoding(body)), **(quick if fast else {})) or ""
+                text = extract(bytes_to_str(body, detect_encoding(body)), **(quick if fast else {})) or ""
+                yield record.headers["WARC-Target-URI"], text
 
-    found = [text for text in texts() if text]
-    out.mkdir(parents=True, exist_ok=True)
-    with gzip.open(out / "texts.jsonl.gz", "wt", compresslevel=6) as file:
-        file.writelines(json.dumps({"text": text}) + "\n" for text in found)
+    found = [(url, text) for url, text in texts() if text]
+    _keep(out, found)
     return {
         "start": before,
         "documents": len(found),
-        "chars": sum(map(len, found)),
+        "chars": sum(len(text) for _, text in found),
         "versions": _versions("trafilatura", "fastwarc"),
     }
+
+
+def _keep(out: Path, texts: Iterable[tuple[str, str]]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "texts.jsonl").open("w", encoding="utf-8", errors="replace") as file:
+        file.writelines(json.dumps({"url": url, "text": text}) + "\n" for url, text in texts)
 
 
 def _versions(*names: str) -> str:

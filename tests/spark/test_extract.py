@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from crawlmill import ledger, table
 from tests.fixtures import lakes
@@ -42,7 +44,11 @@ def test_groups_of_shards_and_changes_of_recipe(
     spark: Any, crawl: Path, lake: str, whole: dict[str, list[str]], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text("extends: default\nextract: {mime: [text/html], outlinks: true, guard_seconds: null}\n")
+    (tmp_path / "blocked.txt").write_text("nobody.example\n")
+    blocked = "{blocklist: [{kind: domains, path: blocked.txt}]}"
+    other.write_text(
+        f"extends: default\nextract: {{mime: [text/html], outlinks: true, guard_seconds: null, select: {blocked}}}\n"
+    )
 
     def extract(shard: int, recipe_file: Path | None = None) -> str:
         return lakes.run(spark, lake, "extract", S, recipe_file, source=str(crawl), shards=[shard]).verdict
@@ -53,6 +59,8 @@ def test_groups_of_shards_and_changes_of_recipe(
     assert [extract(0, other), extract(1, other)][0] == "committed"
     links = table.read(spark, lake, "links", table.version(lake, "links")).collect()
     ids = table.read(spark, lake, "documents", table.version(lake, "documents")).select("shard", "id").collect()
+    commit = json.loads(DeltaTable(f"{lake}/documents").history(1)[0]["userMetadata"])
+    assert commit["lists"] == {"blocklist domains blocked.txt": hashlib.sha256(b"nobody.example\n").hexdigest()}
     assert len(links) > 100 and {(row["shard"], row["id"]) for row in links} <= {tuple(row) for row in ids}
     # Back to the first recipe: its rows of shard 1 were overwritten, so its own earlier attempt on it no longer counts.
     assert extract(0) == "committed"

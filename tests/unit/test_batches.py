@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,3 +96,12 @@ def test_an_error_page_with_status_200_and_a_file_cut_at_its_source(server: Serv
     assert ([reject["reason"] for reject in rejects], file["state"]) == (["not_a_crawl_file"], "failed")
     documents, rejects, file = rows(server, reply(200, DATA[:-5]))
     assert (len(documents), [reject["reason"] for reject in rejects], file["state"]) == (30, ["truncated_file"], "damaged")
+
+
+@pytest.mark.full
+def test_a_large_crawl_file_needs_little_memory() -> None:
+    """Reader, child and download of 400 MB over loopback: 600 MB is the most for any file, and memory does not grow with it (`--memory 1.0`: 1 GB)."""
+    bench = Path(__file__).resolve().parents[1] / "bench" / "extract.py"
+    shown = subprocess.run([sys.executable, bench, "--memory", "0.4"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"^0\.4\d GB, \d+ rows: peak (\d+) MB", shown, re.MULTILINE)
+    assert found and int(found[1]) < 400, shown

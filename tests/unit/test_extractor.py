@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
+from crawlmill.text import charset, complexity
 from crawlmill.text.extractor import blocks as segmentation
-from crawlmill.text.extractor import context, features, markup, raw
+from crawlmill.text.extractor import context, features, lexicon, markup, raw, trees, words
 from crawlmill.text.extractor.arrays import Lookup, code, eight, first_bytes, names, octets
 from crawlmill.text.extractor.choose import SURE, best_threshold, choose, sure, without_repeats
+from crawlmill.text.extractor.compiled import native
 from crawlmill.text.extractor.features import Analysis
 from crawlmill.text.extractor.markdown import marked
 from crawlmill.text.extractor.model import TooManyBlocks, from_arrays, model, read, select, to_arrays
@@ -178,10 +185,10 @@ def test_features_do_not_depend_on_what_came_before() -> None:
 
 
 def test_trees_sum_their_leaves() -> None:
-    trees = Trees(np.array([[0, 1]]), np.array([[0.5, 2.0]], np.float32), np.array([[0.0, 1.0, 2.0, 3.0]], np.float32), -1.0)
+    made = Trees(np.array([[0, 1]]), np.array([[0.5, 2.0]], np.float32), np.array([[0.0, 1.0, 2.0, 3.0]], np.float32), -1.0)
     odds = [0.0, 1.0, 2.0, 3.0]
     x = np.array([[0, 1, 0, 1], [2, 2, 3, 3]], np.float32)
-    assert trees.probability(x).tolist() == pytest.approx([1 / (1 + np.exp(1 - value)) for value in odds])
+    assert made.probability(x).tolist() == pytest.approx([1 / (1 + np.exp(1 - value)) for value in odds])
 
 
 def test_best_threshold_against_trying_all() -> None:
@@ -329,3 +336,126 @@ def test_text_comes_from_the_page(pieces: list[str]) -> None:
     assert set(LETTERS.findall(plain(page, found.keep))) <= set(LETTERS.findall(text))
     for links in (False, True):
         marked(page, found.keep, URL, links, True).encode("utf-8")
+
+
+# The compiled inner loops
+
+compiled = pytest.mark.skipif(native is None, reason="set-up found no C compiler: numpy does everything")
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    users = (trees, raw, markup, segmentation, words, lexicon)
+    try:
+        for module in users:
+            module.native = None
+        yield
+    finally:
+        for module in users:
+            module.native = native
+
+
+def everything_of(body: str) -> tuple[list[bytes], str, float] | None:
+    """What the extractor knows of a page and says of it, to the bit."""
+    page = read(body, 10_000)
+    if page is None:
+        return None
+    arrays = [getattr(part, field.name) for part in (page.markup, page.blocks) for field in fields(part)]
+    found = select(page)
+    return [np.asarray(array).tobytes() for array in (*arrays, page.x)], plain(page, found.keep), found.confidence
+
+
+@compiled
+@settings(max_examples=150)
+@given(
+    st.lists(
+        PIECES
+        | st.sampled_from(
+            [
+                '<div class="postBody NAV-bar_x" id=footer>',
+                "<!-- <p> -->",
+                "<script>a < b</script>",
+                "<style>",
+                "\u00a0",
+                "&lt;",
+                "\u060c",
+                "\u3002",
+                "\u0964",
+                "Read more Share Подробнее 相关阅读",
+                '<math alttext="x"><mi>x</mi></math>',
+                '<i title="a > b">',
+                "</p>",
+                "ＡＢ！",
+                "x" * 300,
+            ]  # fmt: skip
+        ),
+        max_size=40,
+    )
+)
+def test_compiled_loops_give_the_same_bits(pieces: list[str]) -> None:
+    body = HTMLTree.parse("".join(pieces).encode("utf-8", "replace").decode()).body
+    if body is not None:
+        with without_compiler():
+            due = everything_of(body.html)
+        assert everything_of(body.html) == due
+
+
+@compiled
+@given(st.text(alphabet="<>/!-=\"' abdiprsv&;\n،川", max_size=200))
+def test_compiled_loops_read_any_bytes_alike(text: str) -> None:
+    page = b"<body>" + text.encode() + b"</body>"
+    found, due = markup.read(raw.strip(page)), markup.read_in_numpy(raw.strip(page))
+    assert raw.openings(page) == raw.openings_in_numpy(page)
+    assert complexity.brackets(page, 9) == complexity.brackets_in_numpy(page, 9)
+    assert complexity.brackets(page[7:], 2) == complexity.brackets_in_numpy(page[7:], 2)
+    assert (found is None) == (due is None)
+    for field in fields(markup.Markup) if found is not None else ():
+        assert np.array_equal(getattr(found, field.name), getattr(due, field.name)), field.name
+
+
+@compiled
+def test_compiled_loops_on_real_pages(shared: Path) -> None:
+    for name in ("zh-wce", "newspaper4k"):
+        with (shared / "data" / "extraction" / f"{name}.warc.gz").open("rb") as stream:
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
+                body = HTMLTree.parse(charset.decode(record.reader.read(), record.http_charset)[0]).body
+                with without_compiler():
+                    due = everything_of(body.html)
+                assert everything_of(body.html) == due
+
+
+@compiled
+@pytest.mark.parametrize("columns", [2, 3, 31, 511, 512, 513, 1700])
+def test_compiled_trees_give_the_same_bits(columns: int) -> None:
+    random = np.random.default_rng(columns)
+    x = random.normal(size=(30, columns)).astype(np.float32)
+    x[random.random(x.shape) < 0.1] = 0.5
+    x[0, :2] = np.nan, np.inf
+    border = random.choice(np.array([-0.3, 0.0, 0.5, np.inf], np.float32), (40, 6))
+    made = Trees(random.integers(0, 30, (40, 6)), border, random.normal(size=(40, 64)).astype(np.float32), -0.7)
+    assert (made.odds_compiled(x) == made.odds(x)).all()
+    assert (made.odds_compiled(x[:, 1:]) == made.odds(x[:, 1:])).all() or columns == 2
+    for trained in (model().first, model().second):
+        x = random.gamma(0.5, 3, (1 + int(trained.feature.max()), columns)).astype(np.float32)
+        assert (trained.odds_compiled(x) == trained.odds(x)).all()
+
+
+@compiled
+def test_compiled_trees_refuse_arrays_that_do_not_fit() -> None:
+    made = Trees(np.array([[0, 3]]), np.zeros((1, 2), np.float32), np.zeros((1, 4), np.float32), 0.0)
+    with pytest.raises(ValueError, match="do not fit"):
+        made.odds_compiled(np.zeros((3, 5), np.float32))
+
+
+@compiled
+def test_compiled_loops_refuse_arrays_that_do_not_fit() -> None:
+    a, short = octets(b"<p>text</p>"), np.zeros(1, np.int64)
+    table = Lookup({code("p"): 0})
+    with pytest.raises(ValueError, match="do not fit"):
+        native.counts(a, short, short, np.zeros(255, np.int64), np.zeros(256, np.int64), np.zeros(3, np.int64), 21)
+    with pytest.raises(ValueError, match="do not fit"):
+        native.counts(a, short, short + 999, *np.zeros((2, 256), np.int64), np.zeros(3, np.int64), 21)
+    with pytest.raises(ValueError, match="do not fit"):
+        native.attributes(a, short + 7, short, short + 3, *table.table, np.zeros((1, 2), np.int64), short.copy(), *table.slots, 1)
+    with pytest.raises(TypeError, match="arguments"):
+        native.markup(a)

@@ -286,3 +286,12 @@ def test_lines_of_a_gzip_text(tmp_path: Path) -> None:
         (tmp_path / "l.gz").write_bytes(broken)
         with pytest.raises(UserError, match="is not a whole gzip text file"):
             list(fetch.lines(str(tmp_path), "l.gz"))
+
+
+def test_bytes_of_files_are_told_without_asking_a_server(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.warc.gz").write_bytes(b"x" * 700)
+    paths = ["a/1.warc.gz", "a/absent.warc.gz"]
+    assert fetch.stored_bytes(str(tmp_path), paths) == fetch.stored_bytes(tmp_path.as_uri(), paths) == 700
+    assert fetch.stored_bytes("http://127.0.0.1:9", paths) == 0
+    assert fetch.stored_bytes("https://data.commoncrawl.org", paths) == fetch.stored_bytes("s3://bucket/x", paths) == 2 << 30

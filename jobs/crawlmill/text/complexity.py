@@ -11,7 +11,8 @@ import re
 import numpy as np
 
 from crawlmill.limits import Limits
-from crawlmill.text.extractor.arrays import PAD, Ints, Lookup, Octets, code, eight, listed, names, octets
+from crawlmill.text.extractor.arrays import Ints, Lookup, Octets, code, eight, listed, names, octets
+from crawlmill.text.extractor.compiled import native
 
 DEFAULT = Limits()
 
@@ -41,47 +42,68 @@ def too_complex(html: str, limits: Limits = DEFAULT, encoded: bytes | None = Non
     size = len(html)
     if size > limits.max_payload_bytes:
         return f"{size} characters, the limit is {limits.max_payload_bytes}"
-    page = octets(html.encode("utf-8", "replace") if encoded is None else encoded)
-    less = np.flatnonzero(page == ord("<"))
-    tags = len(less)
+    data = html.encode("utf-8", "replace") if encoded is None else encoded
+    tags, closing, at_most, long = brackets(data, 2 * limits.max_attributes)
     if tags > limits.max_tags:
         return f"{tags} tags, the limit is {limits.max_tags}"
-    if tags > limits.max_options and (options := _options(page, less)) > limits.max_options:
+    if tags > limits.max_options and (options := _options(data)) > limits.max_options:
         return f"{options} options, the limit is {limits.max_options}"
-    if (attributes := _most_attributes(page, less, 2 * limits.max_attributes)) > limits.max_attributes:
+    if (attributes := _most_attributes(data, long)) > limits.max_attributes:
         return f"{attributes} attributes in one tag, the limit is {limits.max_attributes}"
-    opened = tags - np.count_nonzero(
-        page[less + 1] == ord("/")
-    )  # no page nests deeper than it has start tags: most need no closer look
-    for deepest in (lambda: opened, lambda: _at_most(page, less), lambda: _depth(html)):
+    opened = tags - closing  # no page nests deeper than it has start tags: most need no closer look
+    for deepest in (lambda: opened, lambda: at_most, lambda: _depth(html)):
         depth = deepest()
         if depth <= limits.max_depth and depth * tags <= limits.max_nesting_work:
             return ""
     return f"nesting of about {depth} among {tags} tags; limits: {limits.max_depth}, product {limits.max_nesting_work}"
 
 
-def _most_attributes(page: Octets, less: Ints, least: int) -> int:
-    """About the most attributes of any tag that is longer than `least` bytes; `less`: positions of `<`."""
+Brackets = tuple[int, int, int, list[tuple[int, int]]]
+
+
+def brackets(page: bytes, least: int) -> Brackets:
+    """`<` in a page, how many of them begin an end tag, an upper bound of `_depth`, (place, bytes up to the next) of those with more than `least`.
+
+    For the bound a tag whose name is not plain counts as one that opens, never as one that closes.
+    """
+    if native is not None:
+        return native.brackets(page, *_NAMES.table, *_NAMES.slots, least)
+    return brackets_in_numpy(page, least)
+
+
+def brackets_in_numpy(page: bytes, least: int) -> Brackets:
+    """The same without a compiler."""
+    a = octets(page)
+    less = np.flatnonzero(a == ord("<"))
+    lengths = np.diff(less, append=len(page))
+    long = np.flatnonzero(lengths > least)
+    closing = int(np.count_nonzero(a[less + 1] == ord("/")))
+    return (
+        len(less),
+        closing,
+        _at_most(a | np.uint8(32), less),
+        list(zip(less[long].tolist(), lengths[long].tolist(), strict=True)),
+    )
+
+
+def _most_attributes(page: bytes, long: list[tuple[int, int]]) -> int:
+    """About the most attributes of any of the long tags: places and lengths."""
     most = 0
-    lengths = np.empty_like(less)
-    np.subtract(less[1:], less[:-1], out=lengths[:-1])
-    lengths[-1:] = len(page) - PAD - less[-1:]
-    for at in np.flatnonzero(lengths > least).tolist():
-        piece = page[less[at] + 1 : less[at] + lengths[at]].tobytes()
+    for at, length in long:
+        piece = page[at + 1 : at + length]
         if tag := _LONG_TAG.match(piece):
             most = max(most, len((piece if tag.end() < len(piece) and piece[tag.end()] != ord(">") else tag[0]).split()) - 1)
     return most
 
 
-def _options(page: Octets, less: Ints) -> int:
-    """Start tags of options in a page; `less`: positions of `<`."""
-    words = eight(page | np.uint8(32), less + 1)
+def _options(page: bytes) -> int:
+    """Start tags of options in a page."""
+    a = octets(page)
+    words = eight(a | np.uint8(32), np.flatnonzero(a == ord("<")) + 1)
     return int(np.count_nonzero((words & _SIX) == _OPTION))
 
 
 def _at_most(page: Octets, less: Ints) -> int:
-    """An upper bound of `_depth`, a tenth of its cost: a tag whose name is not plain counts as one that opens, never as one that closes."""
-    page = page | np.uint8(32)
     close = page[less + 1] == ord("/")
     kind = _NAMES(names(eight(page, less + 1 + close)))
     letter = (page[less + 1] >= ord("a")) & (page[less + 1] <= ord("z"))

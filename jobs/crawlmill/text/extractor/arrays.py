@@ -61,7 +61,7 @@ def first_bytes(words: Codes, lengths: Ints) -> Codes:
 
 
 class Lookup:
-    """A perfect hash of at most a few hundred short strings: number of the string, or -1."""
+    """A perfect hash of at most a few hundred short strings: number of the string, or -1. `table`, `slots`: keys and values, multiplier and shift."""
 
     def __init__(self, keys: Mapping[int, int]) -> None:
         self._shift = np.uint64(64 - max(8, len(keys).bit_length() + 4))
@@ -74,6 +74,8 @@ class Lookup:
         for key, value in keys.items():
             slot = (key * multiplier % (1 << 64)) >> int(self._shift)
             self._keys[slot], self._values[slot] = key, value
+        self.table = self._keys, self._values
+        self.slots = multiplier, int(self._shift)
 
     def __call__(self, found: Codes) -> Ints:
         """Numbers of the given strings (eight-byte codes)."""

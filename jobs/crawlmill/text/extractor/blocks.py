@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crawlmill.text.extractor.arrays import Bools, Floats, Ints, Octets, eight, spans
+from crawlmill.text.extractor.compiled import native
 from crawlmill.text.extractor.markup import Markup
 from crawlmill.text.extractor.tags import IS_DROPPED, IS_INLINE, TAG
 
@@ -78,15 +79,28 @@ def blocks(markup: Markup) -> Blocks | None:
     if not len(tokens):
         return None
     s, e = starts[tokens], ends[tokens]
-    at, begins = spans(s, e)
-    text = markup.a.take(at)
-    counts = np.add.reduceat(_text_counts(text, begins), begins)
-    full = np.flatnonzero(counts & MASK)
+    found = counts(markup.a, s, e)
+    full = np.flatnonzero(found[0] & MASK)
     if not len(full):
         return None
-    kinds = np.add.reduceat(_KIND.take(text), begins)[full]
-    foreign = np.add.reduceat(_FOREIGN.take(text), begins)[full] if int(text.max()) >= 0xCE else np.zeros(len(full), np.int64)
-    return _grouped(markup, tokens[full], s[full], e[full], counts[full], kinds, foreign)
+    return _grouped(markup, tokens[full], s[full], e[full], *found.take(full, axis=1))
+
+
+def counts(a: Octets, s: Ints, e: Ints) -> Ints:
+    """What the runs of text from bytes `s` to `e` hold, shape (3, n): weight, punctuation and words; digits, capitals and symbols; foreign letters."""
+    if native is None:
+        return counts_in_numpy(a, s, e)
+    found = np.empty((3, len(s)), np.int64)
+    native.counts(a, s, e, _TEXT, _KIND, found, FIELD)
+    return found
+
+
+def counts_in_numpy(a: Octets, s: Ints, e: Ints) -> Ints:
+    """The same without a compiler."""
+    at, begins = spans(s, e)
+    text = a.take(at)
+    foreign = np.add.reduceat(_FOREIGN.take(text), begins) if int(text.max()) >= 0xCE else np.zeros(len(s), np.int64)
+    return np.array((np.add.reduceat(_text_counts(text, begins), begins), np.add.reduceat(_KIND.take(text), begins), foreign))
 
 
 def _text_counts(text: Octets, begins: Ints) -> Ints:

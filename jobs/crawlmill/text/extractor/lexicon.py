@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from crawlmill.text.extractor.arrays import Floats, Ints, Lookup, code, eight, first_bytes, spans
+from crawlmill.text.extractor.arrays import Floats, Ints, Lookup, Octets, code, eight, first_bytes, spans
 from crawlmill.text.extractor.blocks import Blocks
+from crawlmill.text.extractor.compiled import native
 from crawlmill.text.extractor.markup import Markup
 
 GROUPS = {
@@ -80,8 +81,18 @@ def block_words(markup: Markup, blocks: Blocks) -> Floats:
     if not len(short):
         return found
     starts = blocks.text[short]
-    at, begins = spans(starts, np.minimum(blocks.text_end[short], starts + READ))
-    raw = markup.a.take(at)
+    ends = np.minimum(blocks.text_end[short], starts + READ)
+    if native is not None:
+        native.sayings(markup.a, short, starts, ends, *_LOOKUP.table, found, *_LOOKUP.slots, len(GROUPS))
+    else:
+        in_numpy(markup.a, short, starts, ends, found)
+    return found
+
+
+def in_numpy(a: Octets, short: Ints, starts: Ints, ends: Ints, found: Floats) -> None:
+    """The groups that some blocks name, without a compiler: writes ones."""
+    at, begins = spans(starts, ends)
+    raw = a.take(at)
     capital = (raw >= 65) & (raw <= 90)
     lower = np.append(raw | (capital.view(np.uint8) << 5), np.zeros(8, np.uint8))
     letter = ((lower[:-8] >= 97) & (lower[:-8] <= 122)) | (raw >= 0x80)
@@ -90,13 +101,12 @@ def block_words(markup: Markup, blocks: Blocks) -> Floats:
     begin[begins] = letter[begins]
     final = letter.copy()
     final[:-1] &= ~letter[1:]
-    ends = begins[1:] - 1
-    final[ends] = letter[ends]
+    edges = begins[1:] - 1
+    final[edges] = letter[edges]
     first, last = np.flatnonzero(begin), np.flatnonzero(final)
     group = _LOOKUP(first_bytes(eight(lower, first), last - first + 1))
     known = np.flatnonzero(group >= 0)
     found[group[known], short[np.searchsorted(begins, first[known], side="right") - 1]] = 1
-    return found
 
 
 def heading_words(words: Floats, heading: Ints) -> Floats:

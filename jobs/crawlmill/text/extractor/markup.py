@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crawlmill.text.extractor.arrays import Bools, Ints, Octets, code, eight, names, octets
+from crawlmill.text.extractor.arrays import PAD, Bools, Ints, Octets, code, eight, names, octets
+from crawlmill.text.extractor.compiled import native
 from crawlmill.text.extractor.repair import balance, escape_attributes, matched, odd
 from crawlmill.text.extractor.tags import BY_CODE, IS_VOID, UNKNOWN
 
@@ -50,6 +51,22 @@ class Markup:
 
 def read(page: bytes) -> Markup | None:
     """Tokens and elements of a serialised body without raw text; None where it has none."""
+    if native is not None and (found := read_compiled(page)) is not None:
+        return found
+    return read_in_numpy(page)
+
+
+def read_compiled(page: bytes) -> Markup | None:
+    """Nearly every page; None where it has no tags or needs repair."""
+    a = np.frombuffer(bytearray(page + b" " * PAD), np.uint8)
+    room = page.count(b"<")
+    rows, close = np.empty((11, room), np.int64), np.empty(room, np.uint8)
+    count, pairs = native.markup(a, rows, close, *BY_CODE.table, IS_VOID, *BY_CODE.slots, len(page), DEEPEST)
+    return Markup(a, *rows[:5, :count], *rows[5:, :pairs]) if pairs > 0 else None
+
+
+def read_in_numpy(page: bytes) -> Markup | None:
+    """Every page."""
     a, lt, gt = _brackets(page)
     if odd(lt, gt) or not _NAMED[a[lt + 1]].all():
         a, lt, gt = _brackets(escape_attributes(page))

@@ -7,13 +7,14 @@ import re
 import numpy as np
 
 from crawlmill.text.extractor.arrays import Lookup, code, eight, names, octets
+from crawlmill.text.extractor.compiled import native
 
 _NAMES = (b"script", b"style", b"iframe", b"noembed", b"noframes", b"xmp", b"plaintext", b"math")
 _LOOKUP = Lookup({code(name): number for number, name in enumerate(_NAMES)})
 _FIRST = np.isin(np.arange(256), [ord("!"), *(name[0] for name in _NAMES)])
 _ENDS = tuple(b"</" + name + b">" for name in _NAMES)
 _COMMENT, _THREE = np.uint64(code("!--")), np.uint64(0xFFFFFF)
-_SCRIPT, _MATH = 0, 7
+_SCRIPT, _MATH, _COMMENTS = 0, 7, len(_NAMES)
 _LESS = 60
 HEAD = 100  # bytes of a script's tag in which its type is sought
 
@@ -32,36 +33,41 @@ _DISPLAY = re.compile(rb'display="block"|mode=display')
 
 def strip(page: bytes) -> bytes:
     """The page without comments and raw text, mathematics as `$LaTeX$`."""
-    starts, kinds = _openings(page)
-    if _MATH in kinds or any(
-        kind == _SCRIPT and b'"math/' in page[at : at + HEAD] for at, kind in zip(starts, kinds, strict=True)
-    ):
+    found = openings(page)
+    if any(kind == _MATH or (kind == _SCRIPT and b'"math/' in page[at : at + HEAD]) for at, kind in found):
         page = _mathematics(page)
-        starts, kinds = _openings(page)
+        found = openings(page)
     pieces: list[bytes] = []
     at = 0
-    for start, kind in zip(starts, kinds, strict=True):
+    for start, kind in found:
         if start >= at and kind != _MATH:
             pieces.append(page[at:start])
             at = _end(page, start, kind)
     return b"".join((*pieces, page[at:])) if pieces else page
 
 
-def _openings(page: bytes) -> tuple[list[int], list[int]]:
-    """(where comments, raw text and formulas begin, which of them)."""
+def openings(page: bytes) -> list[tuple[int, int]]:
+    """(where it begins, which it is) of each comment, raw text and formula."""
+    if native is not None:
+        return native.openings(page, _FIRST, *_LOOKUP.table, *_LOOKUP.slots, _COMMENTS)
+    return openings_in_numpy(page)
+
+
+def openings_in_numpy(page: bytes) -> list[tuple[int, int]]:
+    """The same without a compiler."""
     a = octets(page)
     less = np.flatnonzero(a == _LESS)
     less = less[_FIRST[a[less + 1]]]  # most tags begin with another letter
     words = eight(a, less + 1)
     kinds = _LOOKUP(names(words))
-    kinds[(words & _THREE) == _COMMENT] = len(_NAMES)
+    kinds[(words & _THREE) == _COMMENT] = _COMMENTS
     found = np.flatnonzero(kinds >= 0)
-    return less[found].tolist(), kinds[found].tolist()
+    return list(zip(less[found].tolist(), kinds[found].tolist(), strict=True))
 
 
 def _end(page: bytes, start: int, kind: int) -> int:
     """Where the comment or raw text ends: at the end of the page if nowhere else."""
-    closing = b"-->" if kind == len(_NAMES) else _ENDS[kind]
+    closing = b"-->" if kind == _COMMENTS else _ENDS[kind]
     end = page.find(closing, start + 2)
     return end + len(closing) if end >= 0 else len(page)
 

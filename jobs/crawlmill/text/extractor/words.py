@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from crawlmill.text.extractor.arrays import Ints, Lookup, code, eight, first_bytes, spans
+from crawlmill.text.extractor.arrays import Ints, Lookup, Octets, code, eight, first_bytes, spans
+from crawlmill.text.extractor.compiled import native
 from crawlmill.text.extractor.markup import Markup
 from crawlmill.text.extractor.tags import IS_INLINE
 
@@ -51,8 +52,18 @@ def attribute_words(markup: Markup) -> tuple[Ints, Ints]:
     if not len(having):
         return bits, likeness
     starts = lt[having] + 1
-    at, begins = spans(starts, np.minimum(gt[having], starts + LONGEST))
-    raw = markup.a.take(at)
+    ends = np.minimum(gt[having], starts + LONGEST)
+    if native is not None:
+        native.attributes(markup.a, having, starts, ends, *_LOOKUP.table, bits, likeness, *_LOOKUP.slots, int(_MIX))
+    else:
+        in_numpy(markup.a, having, starts, ends, bits, likeness)
+    return bits, likeness
+
+
+def in_numpy(a: Octets, having: Ints, starts: Ints, ends: Ints, bits: Ints, likeness: Ints) -> None:
+    """The words of some elements' tags, without a compiler: writes their bits and adds to their likeness."""
+    at, begins = spans(starts, ends)
+    raw = a.take(at)
     lower = np.empty(len(raw) + 8, np.uint8)
     np.bitwise_or(raw, 32, out=lower[:-8])
     letter = (lower[:-8] - np.uint8(97)) < 26
@@ -73,4 +84,3 @@ def attribute_words(markup: Markup) -> tuple[Ints, Ints]:
         bits[having, half] = np.bitwise_or.reduceat(_BITS[half][known], edges)
     mixed = ((words ^ (words >> np.uint64(29))) * _MIX).view(np.int64)
     likeness[having] += np.add.reduceat(mixed, edges)
-    return bits, likeness
