@@ -6,6 +6,7 @@ elements: 12 s; 16,000 options in a select: 3 s). Counts are the same on every m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import re
 
 import numpy as np
@@ -51,7 +52,8 @@ def too_complex(html: str, limits: Limits = DEFAULT, encoded: bytes | None = Non
     if (attributes := _most_attributes(data, long)) > limits.max_attributes:
         return f"{attributes} attributes in one tag, the limit is {limits.max_attributes}"
     opened = tags - closing  # no page nests deeper than it has start tags: most need no closer look
-    for deepest in (lambda: opened, lambda: at_most, lambda: _depth(html)):
+    bounds: tuple[Callable[[], int], ...] = (lambda: opened, lambda: at_most, lambda: _depth(html))
+    for deepest in bounds:
         depth = deepest()
         if depth <= limits.max_depth and depth * tags <= limits.max_nesting_work:
             return ""
