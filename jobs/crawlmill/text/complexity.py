@@ -6,8 +6,8 @@ elements: 12 s; 16,000 options in a select: 3 s). Counts are the same on every m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import re
+from collections.abc import Callable
 
 import numpy as np
 
