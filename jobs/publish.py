@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import ledger, mix, pins, reconcile, table, table_log
+from crawlmill import intact, ledger, mix, pins, reconcile, table, table_log
 from crawlmill.command import main
 from crawlmill.corpus_rows import SOURCES, corpus_rows
 from crawlmill.dedup import feed
@@ -57,10 +57,10 @@ def within(only: Parts | None) -> str:
 def published(lake: str) -> tuple[RunRow, dict[str, str]] | None:
     """The last released run and what the corpus holds since, `snapshot/shard` to the digest of its keep-set.
 
-    None where an attempt that was never released has written since: nothing that is there can be relied on.
+    None where an attempt that was never released has written since, or files were lost: nothing that is there can be relied on.
     """
     released = ledger.released(lake, "publish", pins.EVERY)
-    if released is None or released.output("corpus") < table_log.changed_at(lake, "corpus"):
+    if released is None or released.output("corpus") < table_log.changed_at(lake, "corpus") or intact.of_run(lake, released):
         return None
     state: dict[str, str] = {}
     for run in ledger.runs(lake, "publish"):

@@ -19,6 +19,7 @@ from crawlmill import (
     cluster_stats,
     dedup_report,
     fence,
+    intact,
     lake_files,
     ledger,
     log_store,
@@ -139,6 +140,7 @@ def prepare(spark: SparkSession | None, job: Job, name: str, snapshots: Sequence
             f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not ingested and deduplicated yet: do that first"
         )
     answers.require(job.lake)
+    intact.refuse(intact.of_lake(job.lake))
     run = ledger.released(job.lake, "dedup", pins.EVERY)
     superseded.refuse(job.lake, pins.of(run) if run else {})
     found = {key: at for key, at in (pins.of(run) if run else {}).items() if key[1] in (*chosen, pins.EVERY)}

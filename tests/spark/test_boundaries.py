@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -156,3 +157,18 @@ def test_an_attempt_that_began_before_a_takedown_cannot_bring_pages_back(spark: 
         early.replace("languages", rows)
     left = {row["id"] for row in table.read(spark, copy, "languages", table.version(copy, "languages")).collect()}
     assert lakes.record_id(f"{NEW}/p1") not in left and intact.of_lake(copy) == []
+
+
+def test_a_python_worker_that_is_killed_is_started_again(spark: Any, tmp_path: Path) -> None:
+    """One machine's setting is local[N,4]: local[N] would fail the stage."""
+    marker = tmp_path / "killed"
+
+    def work(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            if not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    rows = spark.range(0, 1_000, 1, 4).mapInArrow(work, "id long").collect()
+    assert marker.exists() and sorted(row["id"] for row in rows) == list(range(1_000))

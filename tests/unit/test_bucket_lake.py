@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import bucket, contract, export, fence, lake_files, layout, ledger, table, table_log
+from crawlmill import bucket, contract, export, fence, intact, lake_files, layout, ledger, recovery, table, table_log
 from crawlmill.errors import Fenced, UserError
 from crawlmill.ledger import RunRow
 from crawlmill.sources.quarantine import Entry, Quarantine
@@ -132,6 +133,32 @@ def test_tables_and_the_ledger(lake: str) -> None:
     table.require(lake, "runs")
     with pytest.raises(UserError, match="no table runs"):
         table.require(f"{lake}/nothing", "runs")
+
+
+def test_lost_objects_are_told(lake: str) -> None:
+    table.create_all(lake)
+    name = f"snapshot={SNAPSHOT}/shard=0/x.parquet"
+    by = {"commitInfo": {"timestamp": 0, "operation": "WRITE", "userMetadata": json.dumps({"snapshot": SNAPSHOT})}}
+    add = {"path": name, "partitionValues": {"snapshot": SNAPSHOT, "shard": "0"}, "size": 1, "modificationTime": 0, "dataChange": True,
+           "stats": json.dumps({"numRecords": 1})}  # fmt: skip
+    assert contract._commit(f"{lake}/signatures", 1, [by, {"add": add}])
+    bucket.put(lake, f"signatures/{name}", b"x")
+    counts = [{"shard": 0, "read": 1, "written": 1, "rejected": 0}]
+    run = RunRow("r", "sketch", SNAPSHOT, "k", "passed", outputs=[{"table": "signatures", "version": 1}], counts=counts)
+    ledger.append_run(lake, run)
+    assert intact.of_lake(lake) == []
+    bucket.remove(lake, f"signatures/{name}")
+    assert "x.parquet is missing" in str(intact.of_lake(lake)[0])
+    bucket.put(lake, f"signatures/_delta_log/{1:020d}.json", b"")
+    assert "the commit of its version 1 is empty" in str(intact.of_lake(lake)[0])
+    bucket.remove(lake, f"signatures/_delta_log/{1:020d}.json")
+    assert "its version 1 is gone" in str(intact.of_lake(lake)[0])
+    bucket.remove(lake, f"runs/_delta_log/{1:020d}.json")
+    with pytest.raises(UserError, match="table runs of the lake has lost its end"):
+        ledger.runs(lake)
+    with pytest.raises(UserError, match="object versioning"):
+        recovery.put_back(lake, "runs", accept=False)
+    assert recovery.put_back(lake, "runs", accept=True) == (0, 1) and ledger.runs(lake) == []
 
 
 def test_the_quarantine_list(lake: str) -> None:

@@ -115,3 +115,11 @@ def test_every_jar_of_the_s3_client_is_pinned() -> None:
     lines = (INFRA / "s3-jars.lock").read_text().splitlines()
     assert all(re.fullmatch(r"[0-9a-f]{64}  [\w.-]+\.jar", line) for line in lines)
     assert sum("hadoop-aws-3.5.0" in line for line in lines) == 1 and not any("bundle" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["airflow.env", "cluster.env"])
+def test_a_restart_of_the_api_server_costs_no_spark_job(name: str) -> None:
+    """A worker ends its task after so many failed heartbeats, about one in 15 s: the default, 3, is less than a restart takes."""
+    lines = (INFRA / "airflow" / name).read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert int(settings["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) >= 20

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable
 
-from crawlmill import fence, intact, ledger, ledger_length, pins, recovery, table
+from crawlmill import fence, intact, ledger, ledger_length, pins, recovery, release, table
 from crawlmill.cli import cli
 from crawlmill.errors import CrawlmillError, UserError
 from crawlmill.ledger import RunRow
@@ -127,6 +127,13 @@ def test_tables_names_what_is_damaged(lake: str, monkeypatch: pytest.MonkeyPatch
     found = CliRunner().invoke(cli, ["tables", "--lake", lake])
     assert isinstance(found.exception, CrawlmillError) and "1 tables of snapshots are damaged" in str(found.exception)
     assert f"run identify of {OLD} again" in found.output.replace("\n", " ")
+
+
+def test_no_release_is_made_of_a_damaged_lake(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_file(lake, OLD).unlink()
+    monkeypatch.setattr(release, "missing", lambda lake, chosen: [])
+    with pytest.raises(UserError, match=f"run identify of {OLD} again"):
+        release.prepare(None, lakes.job(lake), "x", [NEW], 10)
 
 
 def test_the_number_of_a_lost_commit_is_not_given_to_another_snapshot(lake: str) -> None:
