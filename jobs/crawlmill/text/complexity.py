@@ -51,8 +51,8 @@ def too_complex(html: str, limits: Limits = DEFAULT, encoded: bytes | None = Non
     if (attributes := _most_attributes(data, long)) > limits.max_attributes:
         return f"{attributes} attributes in one tag, the limit is {limits.max_attributes}"
     opened = tags - closing  # no page nests deeper than it has start tags: most need no closer look
-    for deepest in (lambda: opened, lambda: at_most, lambda: _depth(html)):
-        depth = deepest()
+    for bound in (opened, at_most, None):
+        depth = _depth(html) if bound is None else bound
         if depth <= limits.max_depth and depth * tags <= limits.max_nesting_work:
             return ""
     return f"nesting of about {depth} among {tags} tags; limits: {limits.max_depth}, product {limits.max_nesting_work}"
