@@ -7,7 +7,6 @@ elements: 12 s; 16,000 options in a select: 3 s). Counts are the same on every m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 
@@ -52,9 +51,8 @@ def too_complex(html: str, limits: Limits = DEFAULT, encoded: bytes | None = Non
     if (attributes := _most_attributes(data, long)) > limits.max_attributes:
         return f"{attributes} attributes in one tag, the limit is {limits.max_attributes}"
     opened = tags - closing  # no page nests deeper than it has start tags: most need no closer look
-    bounds: tuple[Callable[[], int], ...] = (lambda: opened, lambda: at_most, lambda: _depth(html))
-    for deepest in bounds:
-        depth = deepest()
+    for bound in (opened, at_most, None):
+        depth = _depth(html) if bound is None else bound
         if depth <= limits.max_depth and depth * tags <= limits.max_nesting_work:
             return ""
     return f"nesting of about {depth} among {tags} tags; limits: {limits.max_depth}, product {limits.max_nesting_work}"
