@@ -36,10 +36,10 @@ class Running:
         return [(run["partition_key"], run["state"]) for run in self.client.runs(dag)]
 
 
-def until(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
+def until(done: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
+    deadline = time.monotonic() + limit
     while not done():
-        assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {limit:.0f} s: {what}"
         time.sleep(2)
 
 
