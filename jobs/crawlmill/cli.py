@@ -250,8 +250,13 @@ def entry() -> None:
         main()
     except SystemExit as stop:
         code = stop.code
-    with contextlib.suppress(BrokenPipeError):
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:  # a full disk: what a command failed to write is still there, and what it left to this place may be
+        code = code or command.end(command.told(error))
+    with contextlib.suppress(OSError):
         sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1 if code else 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -56,9 +57,21 @@ def test_files_that_are_not_there_are_told_alike(name: str, tmp_path: Path, monk
         rows_of(name)
 
 
+def buffered() -> dict[str, str]:
+    """The environment of a process that writes its output when there is a block of it, as any does unless asked."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 def crawlmill(*arguments: str, **how: Any) -> subprocess.Popen[bytes]:
     code = "from crawlmill import cli; cli.entry()"
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, **how)
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, env=buffered(), **how)
+
+
+def test_a_little_output_that_nobody_could_write_is_told_too() -> None:
+    code = "import sys; from crawlmill import cli; cli.main = lambda: sys.stdout.write('a line'); cli.entry()"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env=buffered())
+    assert done.returncode == 2 and b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
 
 
 def test_standard_output_that_is_full_or_closed(crawl: Path, tmp_path: Path) -> None:
