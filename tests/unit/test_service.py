@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from urllib3 import HTTPResponse
 
 from crawlmill.errors import UserError
 from crawlmill.orchestrate import instance as instances
@@ -181,6 +182,18 @@ def test_an_airflow_that_does_not_answer_is_named() -> None:
     client._http.connection_pool_kw["retries"] = False
     with pytest.raises(UserError, match=r"Airflow at http://127\.0\.0\.1:9 does not answer"):
         client.dags()
+
+
+def test_a_database_that_was_locked_is_asked_again_and_other_errors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = HTTPResponse(b'{"detail":{"reason":"Database error"}}', status=500)
+    answers = [locked, locked, HTTPResponse(b'{"name": "spark"}', status=201), HTTPResponse(b"{}", status=500)]
+    client = Airflow("http://127.0.0.1:9")
+    client._token = "known"
+    monkeypatch.setattr(client._http, "request", lambda *_, **__: answers.pop(0))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert client.call("POST", "/api/v2/pools", {}) == {"name": "spark"}
+    with pytest.raises(UserError, match="Airflow refused POST /api/v2/pools: 500"):
+        client.call("POST", "/api/v2/pools", {})
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -35,7 +36,11 @@ class Airflow:
                 self._token = self._http.request("GET", f"{self.url}/auth/token").json()["access_token"]
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
             sent = None if body is None else json.dumps(body)
-            answer = self._http.request(method, f"{self.url}{path}", body=sent, headers=headers)
+            for pause in (1.0, 2.0, 4.0, 0.0):
+                answer = self._http.request(method, f"{self.url}{path}", body=sent, headers=headers)
+                if answer.status != 500 or b"Database error" not in answer.data or not pause:
+                    break
+                time.sleep(pause)  # SQLite was locked by another component for too long, and nothing was done
         except urllib3.exceptions.HTTPError as error:
             raise UserError(f"Airflow at {self.url} does not answer ({error}): see its logs, or start it again") from error
         if answer.status not in accept:
