@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import recipe
+from crawlmill.recipes import recipe
 from tests.fixtures import open_pages, seen
 from tests.fixtures.lakes import NEW, OLD, record_id
 

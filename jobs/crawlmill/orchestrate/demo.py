@@ -9,8 +9,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from crawlmill import funnel, ledger, pins
 from crawlmill.errors import CrawlmillError, UserError
+from crawlmill.explain import funnel
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate import crawls, freshness, processes, service
 from crawlmill.orchestrate.instance import Instance, environment, require_free
 from crawlmill.orchestrate.progress import Progress
