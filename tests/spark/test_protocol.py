@@ -68,7 +68,14 @@ def test_the_order_of_snapshots_does_not_matter(spark: Any, both: str, tmp_path:
     assert everything(spark, lake) == everything(spark, both)
 
 
-@pytest.mark.parametrize("name", [name for name in stage.NAMES[1:] if name != "recycle"])  # tests/spark/test_recycle.py
+# Stages that only read and replace partitions are alike here; test_boundaries.py takes each of them through all its boundaries.
+ALIKE = ("rewrite", "measure", "gate")
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.full) if name in ALIKE else name
+    for name in stage.NAMES[1:] if name != "recycle"  # tests/spark/test_recycle.py
+])  # fmt: skip
 def test_a_stage_that_died_after_its_commit_leaves_the_same_rows(
     spark: Any, both: str, copy: str, name: str, monkeypatch: pytest.MonkeyPatch, unjudged: None
 ) -> None:

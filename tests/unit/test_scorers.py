@@ -28,7 +28,7 @@ from tests.fixtures import prose
 GOOD = ["orchard", "harbour", "lantern", "meadow", "quill", "ember", "willow"]
 OTHER = ["cart", "login", "subscribe", "cookie", "banner", "click", "menu"]
 COMMON = ["the", "a", "of", "in", "and", "to", "with", "on", "for", "it"]
-SMALL = replace(training.PRESETS["dclm"], dim=10, epoch=20, lr=0.5, bucket=1 << 21)
+SMALL = replace(training.PRESETS["dclm"], dim=10, epoch=20, lr=0.5, bucket=1 << 17)
 
 
 def planted(good: bool, seed: int) -> str:

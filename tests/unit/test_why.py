@@ -32,10 +32,10 @@ def shown(lake: str, *arguments: str) -> Result:
 
 
 def test_every_document_s_verdict_is_what_the_tables_say(lake: str) -> None:
-    """Every tenth page: verdict, failed rules with value and limit, charset, language, both snapshots."""
+    """Some thirty pages: verdict, failed rules with value and limit, charset, language, both snapshots."""
     judged = {row["id"]: row for snapshot in (OLD, NEW) for row in seen.verdicts(seen.documents(snapshot))}
     words = set()
-    for row in seen.documents(NEW)[:200:3]:
+    for row in seen.documents(NEW)[:200:7]:
         captures = ask(lake, row["url"])["captures"]
         assert [found["snapshot"] for found in captures] == [OLD, NEW]
         for found in captures:
