@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from crawlmill import contract, fence, ledger, pins, purge, superseded, table, table_log
+from crawlmill import contract, fence, lake_files, ledger, pins, purge, superseded, table, table_log
 from crawlmill.errors import UserError
 from crawlmill.ledger import RunRow
 
@@ -110,6 +110,8 @@ def maintain(
             standing = _standing(runs, now - timedelta(days=keep_days))
             taken = purge.purge(lake, name, every, standing, now - timedelta(hours=retention_hours), dry_run)
             done.append(replace(one, removed=one.removed + taken))
+    if not dry_run:
+        lake_files.sweep(lake, retention_hours)
     return done
 
 
