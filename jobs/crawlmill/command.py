@@ -44,6 +44,12 @@ MEMORY = re.compile(
     r"MemoryError|bad_alloc|OutOfMemoryError|[mr]e?alloc of size \d+ failed|Python worker exited unexpectedly \(crashed\)|Worker exited prematurely"
 )
 
+# What deltalake raises of a log, besides FileNotFoundError without a number, and Arrow of a data file that was cut or overwritten.
+DAMAGED = {"DeltaError", "TableNotFoundError", "DeltaProtocolError"}
+CUT = re.compile(
+    r"Could not open Parquet input source|Parquet magic bytes|^File too short|Couldn't deserialize thrift|Parquet file size is \d+ bytes"
+)
+
 
 def told(error: Exception) -> CrawlmillError:
     """One sentence for what the system refuses (no space, no permission, no folder, no memory) and for a damaged table; raises any other error again."""
@@ -62,11 +68,15 @@ def told(error: Exception) -> CrawlmillError:
         return UserError(
             f"the lake's bucket does not answer or refuses ({said}): check AWS_ENDPOINT_URL, AWS_REGION and the keys"
         )
-    if type(error).__name__ == "DeltaError" or (
-        isinstance(error, FileNotFoundError) and error.errno is None
-    ):  # both are deltalake's
+    if (
+        type(error).__name__ in DAMAGED
+        or (isinstance(error, FileNotFoundError) and error.errno is None)
+        or CUT.search(str(error))
+    ):
         said = next(iter(str(error).splitlines()), "")
-        return CrawlmillError(f"a table of the lake is damaged ({said}): put back what is missing, or ingest into another folder")
+        return CrawlmillError(
+            f"a table of the lake is damaged ({said}): `crawlmill tables` names the file; put back what is missing, or see infra/RUNBOOK.md, TableDamaged"
+        )
     raise error
 
 
