@@ -42,7 +42,8 @@ KEEP = Param(30, type="integer", minimum=0, maximum=3650, title="Keep", section=
 def maintain_tables() -> None:
     @task(task_id="maintain")
     def care(params: Any = None) -> dict[str, Any]:
-        from crawlmill import ledger, maintenance
+        from crawlmill.lake import ledger
+        from crawlmill.upkeep import maintenance
 
         if not ledger.runs(layout.lake_root(params["lake"])):
             print("nothing to maintain: no snapshot has been ingested yet")

@@ -13,8 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crawlmill import layout, session
+from crawlmill import layout
 from crawlmill.errors import CrawlmillError
+from crawlmill.protocol import session
 
 PYTHONS = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")  # whoever set up notebooks for PySpark has the second in the environment
 LIMIT = 300.0  # seconds for the training run; an idle machine with two cores needs fewer than sixty
@@ -54,8 +55,10 @@ def train(folder: Path) -> None:
     `publish` only begins: one file alone covers too little of the sample for its expectation, and a person would have to answer. What the
     others load serves it too; a run on all files would cost every set-up more than its submits gain.
     """
-    from crawlmill import local_run, recipe, sample_crawl
-    from crawlmill.stage import Job
+    from crawlmill import sample_crawl
+    from crawlmill.protocol import local_run
+    from crawlmill.protocol.stage import Job
+    from crawlmill.recipes import recipe
 
     sample_crawl.write(folder / "sample")
     (folder / "recipe.yaml").write_text("extends: default\nextract: {files: 1}\n")

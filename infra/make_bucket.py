@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from crawlmill import bucket, layout
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.storage import bucket
 
 
 def main() -> int:

@@ -102,7 +102,8 @@ def build(compiler: Path, classes: Path, jar: Path) -> None:
 
 def write_settings() -> None:
     """Spark's settings anew, with these jars on the driver's class path."""
-    setup.call(setup.VENV / "bin" / "python", "-c", "from crawlmill import layout, session; session.write_conf_dir(layout.cache_dir() / 'spark-conf')",
+    setup.call(setup.VENV / "bin" / "python", "-c",
+               "from crawlmill import layout; from crawlmill.protocol import session; session.write_conf_dir(layout.cache_dir() / 'spark-conf')",
                CRAWLMILL_HOME=str(setup.HOME), CRAWLMILL_CACHE=str(setup.CACHE))  # fmt: skip
 
 

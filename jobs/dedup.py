@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, failpoint, removals, table, table_log
-from crawlmill.command import main
-from crawlmill.dedup import basis, candidates, local, members
+from crawlmill.contracts import contract
+from crawlmill.dedup import basis, candidates, local, members, removals
 from crawlmill.dedup.candidates import Bands, rank
 from crawlmill.dedup.relations import SparkRelations, differences
 from crawlmill.errors import CriticalFailure, UserError
-from crawlmill.recipe import canonical_hash
-from crawlmill.snapshot import parse
-from crawlmill.stage import Context, Stage
+from crawlmill.lake import failpoint, table, table_log
+from crawlmill.lake.snapshot import parse
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.recipes.recipe import canonical_hash
 
 if TYPE_CHECKING:
     from crawlmill.dedup.basis import Basis
     from crawlmill.dedup.relations import Relation, Tables
-    from crawlmill.stage import Outputs
+    from crawlmill.protocol.stage import Outputs
 
 COPY = ("snapshot", "shard", "id")
 PAIR = ("scope", "a", "b")

@@ -11,10 +11,12 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StructField, StructType
 
-from crawlmill import contract, reconcile, table
-from crawlmill.command import main
+from crawlmill.contracts import contract
 from crawlmill.errors import CriticalFailure
-from crawlmill.stage import INCOMPLETE, Context, Stage
+from crawlmill.lake import table
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import INCOMPLETE, Context, Stage
 
 KINDS = {"document": "documents", "reject": "rejects", "file": "crawl_files"}
 KEYS = ("snapshot", "shard", "stage")  # added outside the reader

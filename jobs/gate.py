@@ -10,11 +10,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, page_index, reconcile
-from crawlmill.command import main
+from crawlmill.contracts import contract
 from crawlmill.errors import CriticalFailure, UserError
-from crawlmill.final_text import KEYS
-from crawlmill.stage import Context, Stage
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.rows import page_index
+from crawlmill.rows.final_text import KEYS
 from crawlmill.text import overlap, rules
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from crawlmill import contract, reconcile
-from crawlmill.command import main
-from crawlmill.recipe import Recipe
-from crawlmill.stage import Context, Stage
+from crawlmill.contracts import contract
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.recipes.recipe import Recipe
 
 
 def transform(context: Context) -> dict[str, DataFrame]:

@@ -13,15 +13,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, external_scores, reconcile
-from crawlmill.command import main
-from crawlmill.final_text import KEYS, final_text, with_language
-from crawlmill.recipe import Recipe
-from crawlmill.stage import Context, Stage
+from crawlmill.contracts import contract
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.recipes.recipe import Recipe
+from crawlmill.rows.final_text import KEYS, final_text, with_language
+from crawlmill.scoring import external_scores
 from crawlmill.text import reference, scorers
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Reference
+    from crawlmill.recipes.recipe import Reference
 
 
 def transform(context: Context) -> dict[str, DataFrame]:

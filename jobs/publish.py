@@ -13,16 +13,18 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import intact, ledger, mix, pins, reconcile, table, table_log
-from crawlmill.command import main
-from crawlmill.corpus_rows import SOURCES, corpus_rows
 from crawlmill.dedup import feed
 from crawlmill.errors import CriticalFailure
-from crawlmill.final_text import KEYS
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import canonical_hash
-from crawlmill.snapshot import MAX_SHARDS
-from crawlmill.stage import Context, Outputs, Stage
+from crawlmill.lake import intact, ledger, pins, table, table_log
+from crawlmill.lake.ledger import RunRow
+from crawlmill.lake.snapshot import MAX_SHARDS
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Outputs, Stage
+from crawlmill.recipes.recipe import canonical_hash
+from crawlmill.releases import mix
+from crawlmill.rows.corpus_rows import SOURCES, corpus_rows
+from crawlmill.rows.final_text import KEYS
 
 SETTINGS = "recipe"  # among the digests: the hash of what decides the rows beside the pinned tables
 Parts = dict[str, list[int]]  # shards by snapshot

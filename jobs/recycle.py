@@ -16,18 +16,20 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, failpoint, reconcile, stage, table, table_log
-from crawlmill.command import main
+from crawlmill.contracts import contract
 from crawlmill.errors import CriticalFailure
-from crawlmill.final_text import KEYS, final_text
+from crawlmill.lake import failpoint, table, table_log
+from crawlmill.lake.snapshot import MAX_SHARDS, RESERVED
 from crawlmill.llm.rounds import answered
-from crawlmill.snapshot import MAX_SHARDS, RESERVED
-from crawlmill.stage import Context, Outputs, Stage
+from crawlmill.protocol import reconcile, stage
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Outputs, Stage
+from crawlmill.rows.final_text import KEYS, final_text
 from crawlmill.text import recycle, rules, signals
 from crawlmill.text.hooks import chosen
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Recipe
+    from crawlmill.recipes.recipe import Recipe
 
 READS = ("documents", "languages", "rewrites", "rewrite_steps", "signals", "signatures", "bands", "verdicts")
 BORROWS = (*READS, "page_index")

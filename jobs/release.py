@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from crawlmill.command import end
 from crawlmill.errors import CrawlmillError, UserError
-from crawlmill.release_cli import release
+from crawlmill.protocol.command import end
+from crawlmill.verbs.release_cli import release
 
 if __name__ == "__main__":
     try:

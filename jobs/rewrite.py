@@ -13,10 +13,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
-from crawlmill import contract, line_tables, reconcile
-from crawlmill.command import main
+from crawlmill.contracts import contract
 from crawlmill.llm.rounds import answered
-from crawlmill.stage import Context, Stage
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.rows import line_tables
 from crawlmill.text.hooks import chosen
 
 KEYS = ("snapshot", "shard", "id")

@@ -15,13 +15,14 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crawlmill import contract, reconcile
-from crawlmill.command import main
-from crawlmill.final_text import final_text, with_language
-from crawlmill.stage import Context, Stage
+from crawlmill.contracts import contract
+from crawlmill.protocol import reconcile
+from crawlmill.protocol.command import main
+from crawlmill.protocol.stage import Context, Stage
+from crawlmill.rows.final_text import final_text, with_language
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Sketch
+    from crawlmill.recipes.recipe import Sketch
 
 SKETCHED = (
     "snapshot string, shard int, id string, scope string, content string, tokens int, shingle_count int, shingles binary, "

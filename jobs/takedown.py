@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from crawlmill.command import end
 from crawlmill.errors import CrawlmillError, UserError
-from crawlmill.takedown_cli import takedown
+from crawlmill.protocol.command import end
+from crawlmill.verbs.takedown_cli import takedown
 
 if __name__ == "__main__":
     try:

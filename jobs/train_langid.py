@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crawlmill import fasttext_training, rowfile
+from crawlmill import rowfile
 from crawlmill.errors import UserError
+from crawlmill.scoring import fasttext_training
 from crawlmill.text.language_labels import is_label
 from crawlmill.text.language_model import PREPARATIONS, file_hash
 

@@ -95,7 +95,7 @@ def train(texts: DataFrame, out: Path, n: int = 3, words: int = 200_000, min_cou
 
 
 def main() -> None:
-    from crawlmill.session import build
+    from crawlmill.protocol.session import build
     from crawlmill.text.scorer_file import sha256
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from crawlmill.session import INTERPRETED
+from crawlmill.protocol.session import INTERPRETED
 
 # A busy machine is no failure: no deadline on an example, no complaint about slow generation.
 settings.register_profile("crawlmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,7 +53,7 @@ BRISK = {**INTERPRETED, "spark.sql.shuffle.partitions": "2", "spark.databricks.d
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """The one Spark session of the test run, set for small tables."""
-    from crawlmill.session import build
+    from crawlmill.protocol.session import build
 
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it reports closed connections after pytest has closed the stream
     session = build("crawlmill tests")

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import click
 
-from crawlmill import __version__, command, layout
+from crawlmill import __version__, layout
 from crawlmill.errors import CrawlmillError, UserError
+from crawlmill.protocol import command
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 SNAPSHOT = click.argument("snapshot")
@@ -20,19 +21,33 @@ SOURCE = click.option("--source", help="Where crawl files are: URL or folder [CR
 RECIPE = click.option("--recipe", "recipe_file", help="Recipe file [CRAWLMILL_RECIPE; jobs/recipes/default.yaml].")
 
 
+MODULES = {  # module of the library: its verbs
+    "verbs.shell": "text identify measure count-ngrams dedup",
+    "verbs.service_cli": "up down backfill demo",
+    "verbs.maintenance_cli": "maintain migrate",
+    "upkeep.recovery": "recover",
+    "verbs.takedown_cli": "takedown",
+    "verbs.release_cli": "release export",
+    "verbs.metrics_cli": "metrics",
+    "verbs.whatif_cli": "what-if",
+    "verbs.thresholds_cli": "fit-thresholds",
+    "verbs.replay": "replay",
+    "verbs.plan_cli": "plan-dedup",
+    "verbs.dedup_cli": "dedup-stats decontaminate contamination dedup-lines",
+    "verbs.why_cli": "why",
+    "verbs.look_cli": "sample diff history report",
+    "verbs.assess_cli": "assess judge",
+    "verbs.scores_cli": "load-scores fit-scores cluster",
+    "verbs.train_scorer_cli": "train-scorer",
+    "explain.try_hook": "try-hook",
+    "verbs.estimate_cli": "estimate",
+}
+
+
 class Commands(click.Group):
     """Verbs that may live in modules imported on demand."""
 
-    lazy: ClassVar = {"text": "shell", "identify": "shell", "measure": "shell", "count-ngrams": "shell", "dedup": "shell",
-            "up": "service_cli", "down": "service_cli", "backfill": "service_cli", "demo": "service_cli", "maintain": "maintenance_cli",
-            "recover": "recovery", "migrate": "maintenance_cli", "takedown": "takedown_cli",
-            "release": "release_cli", "export": "release_cli", "metrics": "metrics_cli",
-            "what-if": "whatif_cli", "fit-thresholds": "thresholds_cli", "replay": "replay", "plan-dedup": "plan_cli",
-            "dedup-stats": "dedup_cli", "decontaminate": "dedup_cli", "contamination": "dedup_cli", "dedup-lines": "dedup_cli",
-            "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli",
-            "assess": "assess_cli", "judge": "assess_cli",
-            "load-scores": "scores_cli", "fit-scores": "scores_cli", "cluster": "scores_cli", "train-scorer": "train_scorer_cli",
-            "try-hook": "try_hook", "estimate": "estimate_cli"}  # fmt: skip
+    lazy: ClassVar = {verb: module for module, verbs in MODULES.items() for verb in verbs.split()}
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [*super().list_commands(context), *self.lazy]
@@ -71,10 +86,10 @@ def cli(context: click.Context) -> None:
 
 def job(snapshot: str, lake: str | None, source: str | None, recipe_file: str | None, force: bool = False) -> Any:
     """The typed arguments of a run. Raises UserError."""
-    from crawlmill import recipe
-    from crawlmill import snapshot as snapshots
-    from crawlmill.local_run import new_run_id
-    from crawlmill.stage import Job
+    from crawlmill.lake import snapshot as snapshots
+    from crawlmill.protocol.local_run import new_run_id
+    from crawlmill.protocol.stage import Job
+    from crawlmill.recipes import recipe
 
     return Job(
         lake=layout.lake_root(lake),
@@ -100,7 +115,8 @@ def run(snapshot: str, lake: str | None, source: str | None, recipe_file: str | 
     \b
     Example: crawlmill run CC-MAIN-2026-38 --source /tmp/crawl --lake /tmp/lake
     """
-    from crawlmill import funnel, local_run
+    from crawlmill.explain import funnel
+    from crawlmill.protocol import local_run
 
     wanted = job(snapshot, lake, source, recipe_file, force)
     local_run.run(wanted)
@@ -118,7 +134,7 @@ def plan(snapshot: str, lake: str | None, source: str | None, recipe_file: str |
     \b
     Example: crawlmill plan CC-MAIN-2026-38 --recipe my-recipe.yaml
     """
-    from crawlmill import local_run
+    from crawlmill.protocol import local_run
 
     for step in local_run.plan(job(snapshot, lake, source, recipe_file)):
         click.echo(f"{step.stage:<9} {'runs ' if step.runs else 'skips'}  {step.why}")
@@ -134,9 +150,9 @@ def funnel(snapshot: str | None, lake: str | None, as_json: bool) -> None:
     \b
     Example: crawlmill funnel CC-MAIN-2026-38 --lake /tmp/lake
     """
-    from crawlmill import funnel as funnels
-    from crawlmill import snapshot as snapshots
-    from crawlmill import table
+    from crawlmill.explain import funnel as funnels
+    from crawlmill.lake import snapshot as snapshots
+    from crawlmill.lake import table
 
     root = layout.lake_root(lake)
     table.require(root, "runs")
@@ -151,7 +167,7 @@ def tables(lake: str | None) -> None:
     \b
     Example: crawlmill tables --lake /tmp/lake
     """
-    from crawlmill import tables as listing
+    from crawlmill.lake import tables as listing
 
     listing.print_tables(layout.lake_root(lake))
 
@@ -168,7 +184,7 @@ def check(lake: str | None, source: str | None, recipe_file: str | None, snapsho
     \b
     Example: crawlmill check --source /tmp/crawl
     """
-    from crawlmill import preflight
+    from crawlmill.protocol import preflight
 
     failed = preflight.report(lake, source, recipe_file, snapshot, with_spark)
     if failed:
@@ -200,8 +216,9 @@ def answer(snapshot: str, because: str, lake: str | None) -> None:
     \b
     Example: crawlmill answer CC-MAIN-2026-38 --because "the crawl has fewer hosts this time"
     """
-    from crawlmill import answers, pins, table
-    from crawlmill import snapshot as snapshots
+    from crawlmill.lake import pins, table
+    from crawlmill.lake import snapshot as snapshots
+    from crawlmill.protocol import answers
 
     root, of = layout.lake_root(lake), pins.EVERY if snapshot == answers.ALL else snapshots.parse(snapshot)
     table.require(root, "quality")

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crawlmill import contract, fault_page, layout, rule_page
-from crawlmill.contract import Contract
+from crawlmill import fault_page, layout, rule_page
+from crawlmill.contracts import contract
+from crawlmill.contracts.contract import Contract
 from crawlmill.errors import UserError
 
 MADE = "<!-- Written by `python -m crawlmill.docs`; edit {source} instead. -->"

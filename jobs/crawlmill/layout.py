@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crawlmill import bucket
 from crawlmill.errors import UserError
+from crawlmill.storage import bucket
 
 DEFAULT_SOURCE = "https://data.commoncrawl.org/"
 

@@ -7,8 +7,9 @@ from collections import Counter
 from itertools import takewhile
 from pathlib import Path
 
-from crawlmill import layout, limit_table, recipe
-from crawlmill.recipe import Gate
+from crawlmill import layout
+from crawlmill.recipes import limit_table, recipe
+from crawlmill.recipes.recipe import Gate
 from crawlmill.text import rules, signals
 
 SIGNS = {"min": "≥", "max": "≤"}

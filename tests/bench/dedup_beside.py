@@ -72,7 +72,7 @@ def truth_table(rows: list[dict[str, Any]], kept: dict[str, set[str]]) -> None:
 
 def judged(rows: list[dict[str, Any]], kept: dict[str, set[str]]) -> None:
     """Removed documents for which no kept one has the threshold's similarity: what is lost."""
-    from crawlmill.recipe import Sketch
+    from crawlmill.recipes.recipe import Sketch
     from crawlmill.text.shingle import content_hash
 
     matrix, counts = dedup_texts.shingle_matrix([row["text"] for row in rows], Sketch())

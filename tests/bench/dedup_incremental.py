@@ -23,9 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.bench.dedup_meter import Meter
 
-from crawlmill import contract, fence, pins, stage, table, table_log
+from crawlmill.contracts import contract
 from crawlmill.dedup import local
-from crawlmill.recipe import Recipe, Sketch, load
+from crawlmill.lake import fence, pins, table, table_log
+from crawlmill.protocol import stage
+from crawlmill.recipes.recipe import Recipe, Sketch, load
 from crawlmill.text.minhash import scheme, sketches
 
 SHARDS = 4
@@ -115,7 +117,7 @@ def measure(
     spark: Any, lake: str, pages: list[tuple[str, bytes, list[int]]], overlap: float, count: int, show: bool = True
 ) -> None:
     """Grow a lake and print a line a snapshot."""
-    from crawlmill import removals
+    from crawlmill.dedup import removals
 
     removals.commit = lambda *_: 0  # type: ignore[assignment]  # the guard's own counts are not the engine's
     table.create_all(lake)
@@ -145,7 +147,7 @@ def measure(
 
 
 def main() -> None:
-    from crawlmill.session import build
+    from crawlmill.protocol.session import build
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path)

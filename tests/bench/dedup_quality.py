@@ -15,8 +15,8 @@ THRESHOLD = 0.8
 
 def quality(texts: Path, documents: int) -> None:
     """Recall by similarity and precision of pairs and removals, against all pairs of a sample compared exactly."""
-    from crawlmill.plan_dedup import meets
-    from crawlmill.recipe import from_mapping
+    from crawlmill.dedup.plan_dedup import meets
+    from crawlmill.recipes.recipe import from_mapping
     from crawlmill.text.dedup_small import dedup_rows
     from crawlmill.text.minhash import sketches
 
@@ -58,7 +58,7 @@ def plagiarism(shared: Path) -> None:
     """The public set of 1,250 texts with ten known copies."""
     import gzip
 
-    from crawlmill.recipe import from_mapping
+    from crawlmill.recipes.recipe import from_mapping
     from crawlmill.text.dedup_small import dedup_rows
 
     folder = shared / "data" / "neardup"

@@ -19,11 +19,11 @@ def ours(rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """The stages sketch and dedup on rows with id, url and text: kept ids, and CPU seconds by phase."""
     from tests.fixtures import lakes
 
-    from crawlmill import stage
+    from crawlmill.protocol import stage
 
     meter = Meter()
     started = meter.cpu()
-    from crawlmill.session import build
+    from crawlmill.protocol.session import build
 
     spark = build("bench dedup")
     spark.range(1).count()
@@ -36,7 +36,7 @@ def ours(rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
         wall = time.time()
         stage.run(stage.load(name), lakes.job(lake, snapshot), spark)
         spent[name], spent[f"{name} wall"] = meter.cpu() - before, time.time() - wall
-    from crawlmill import table
+    from crawlmill.lake import table
 
     held = table.read(spark, lake, "clusters", table.version(lake, "clusters"))
     found = {row["id"]: (row["kind"], row["survivor_id"], row["similarity"]) for row in held.toLocalIterator()}
@@ -55,8 +55,9 @@ def prepare(spark: Any, lake: str, rows: list[dict[str, Any]]) -> None:
     import pyarrow.parquet as pq
     from tests.fixtures import lakes
 
-    from crawlmill import contract, fence, ledger, table
-    from crawlmill.ledger import RunRow
+    from crawlmill.contracts import contract
+    from crawlmill.lake import fence, ledger, table
+    from crawlmill.lake.ledger import RunRow
 
     table.create_all(lake)
     raw = Path(lake).parent / "raw.parquet"

@@ -10,7 +10,7 @@ from tests.bench import dedup_texts
 
 def similarities(texts: Path, documents: int) -> None:
     """Pairs per 1,000 documents by similarity, of a sample of distinct pages against all pages."""
-    from crawlmill.recipe import Sketch
+    from crawlmill.recipes.recipe import Sketch
     from crawlmill.text.shingle import content_hash
 
     unique = {content_hash(row["text"]): row for row in dedup_texts.pages(texts) if row["kind"] == "orig"}

@@ -111,9 +111,10 @@ def _watch(pid: int, peak: list[int]) -> None:
 
 def stage(source: str, lake: str, recipe_file: str) -> None:
     """A contestant of ours, in its own process: the extract stage."""
-    from crawlmill import ledger, recipe
-    from crawlmill import stage as stages
-    from crawlmill.session import build
+    from crawlmill.lake import ledger
+    from crawlmill.protocol import stage as stages
+    from crawlmill.protocol.session import build
+    from crawlmill.recipes import recipe
 
     spark = build("bench")
     ready = spark.range(10).mapInArrow(lambda batches: batches, "id long")  # the JVM, a Python worker and Delta are there
@@ -251,7 +252,7 @@ def guard(files: list[Path], rounds: int = 3) -> None:
 
     from tests.fixtures.arrow import extract_schema
 
-    from crawlmill import recipe
+    from crawlmill.recipes import recipe
     from crawlmill.sources.batches import Reading
     from crawlmill.sources.guard import Progress, guarded
 
@@ -329,7 +330,7 @@ def read(folder: str) -> None:
     """A contestant of `--memory`: every batch of the file, as the Spark worker takes them."""
     from tests.fixtures.arrow import extract_schema
 
-    from crawlmill import recipe
+    from crawlmill.recipes import recipe
     from crawlmill.sample_crawl.server import serving
     from crawlmill.sources.batches import Reading
 

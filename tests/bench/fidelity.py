@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from tests.bench.signal_texts import ascii_only, texts
 
-from crawlmill.recipe import Importance, Measure, Resource
+from crawlmill.recipes.recipe import Importance, Measure, Resource
 from crawlmill.text import page, reference, signals_c4
 from crawlmill.text.ngrams import roll
 from crawlmill.text.sentences import count_sentences

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from crawlmill.limit_table import Limit, write
+from crawlmill.recipes.limit_table import Limit, write
 from crawlmill.text.language import LANGUAGES
 
 Row = tuple[str, dict[str, Limit], str]

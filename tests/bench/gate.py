@@ -14,8 +14,11 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from crawlmill import contract, ledger, recipe, trial, whatif
-from crawlmill.ledger import RunRow
+from crawlmill.contracts import contract
+from crawlmill.explain import trial, whatif
+from crawlmill.lake import ledger
+from crawlmill.lake.ledger import RunRow
+from crawlmill.recipes import recipe
 from crawlmill.text import rules
 
 SNAPSHOT = "CC-MAIN-2026-43"

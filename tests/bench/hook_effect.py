@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from crawlmill import recipe
+from crawlmill.recipes import recipe
 from crawlmill.sources.pages import EVERY_TEXT, read_pages
 from crawlmill.text.hooks import Document, available, run_hooks
 from crawlmill.text.language import identifier

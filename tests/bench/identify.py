@@ -18,7 +18,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from crawlmill import recipe, rowfile
+from crawlmill import rowfile
+from crawlmill.recipes import recipe
 from crawlmill.text.language import LANGUAGES, Identifier, LanguageRow, identifier
 from crawlmill.text.language_model import entry
 

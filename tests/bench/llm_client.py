@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from crawlmill import table
+from crawlmill.lake import table
 from crawlmill.llm import ask, client
 from crawlmill.llm.pace import budget
 from crawlmill.llm.settings import Settings

@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from crawlmill import recipe
-from crawlmill import scorer_training as training
+from crawlmill.recipes import recipe
+from crawlmill.scoring import scorer_training as training
 from crawlmill.text import arpa, charset, fasttext_lines, html, kneser_ney, rules, scorer_file, signals
 from crawlmill.text.language import identifier
 

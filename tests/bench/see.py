@@ -21,7 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW
 
-from crawlmill import defined_at, ledger, recipe, report, why
+from crawlmill import report
+from crawlmill.explain import why
+from crawlmill.lake import ledger
+from crawlmill.recipes import defined_at, recipe
 from crawlmill.report import data
 from crawlmill.workbench import expression, sample, trying
 

@@ -12,9 +12,11 @@ from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
-from crawlmill import answers, contract, ledger, table
-from crawlmill.ledger import RunRow
+from crawlmill.contracts import contract
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
 from crawlmill.orchestrate.approval import HOLD, PUBLISH, QualityApproval
+from crawlmill.protocol import answers
 
 OLD, NEW = "CC-MAIN-2026-38", "CC-MAIN-2026-43"
 

@@ -77,7 +77,8 @@ def test_each_stage_announces_the_tables_that_it_writes_and_each_table_has_a_con
 
 
 def test_task_groups_tables_and_jobs_bear_the_stages_names() -> None:
-    from crawlmill import pins, stage
+    from crawlmill.lake import pins
+    from crawlmill.protocol import stage
 
     assert tuple(TABLES) == stage.NAMES
     assert {table: name for name, tables in TABLES.items() for table in tables} == {
@@ -101,7 +102,8 @@ def test_recycling_has_tasks_only_where_the_installations_recipe_asks_for_it(
 
 
 def test_a_stage_runs_after_those_whose_tables_it_reads(dags: dict[str, Any]) -> None:
-    from crawlmill import pins, stage
+    from crawlmill.lake import pins
+    from crawlmill.protocol import stage
 
     for dag in dags.values():
         for task in dag.tasks:

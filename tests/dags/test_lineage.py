@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import ledger, table
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
 from crawlmill.orchestrate import lineage
 from crawlmill.orchestrate.submit import StageSubmit
 

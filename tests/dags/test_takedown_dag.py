@@ -10,8 +10,9 @@ import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError, TaskAwaitingInput
 
-from crawlmill import orders, takedown_cli
 from crawlmill.orchestrate.takedowns import DELETE, KEEP, TakedownApproval
+from crawlmill.takedowns import orders
+from crawlmill.verbs import takedown_cli
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException
 
-from crawlmill import crawl, ledger, pins, stage, table
 from crawlmill.errors import SourceUnavailable, UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, pins, table
+from crawlmill.lake.ledger import RunRow
 from crawlmill.orchestrate import coalesce, freshness, stages, submit
+from crawlmill.protocol import crawl, stage
 
 SNAPSHOT = "CC-MAIN-2026-43"
 NOWHERE = {"lake": "", "source": "", "recipe": "", "snapshot": None}
@@ -142,7 +143,7 @@ def test_a_job_is_needless_only_while_inputs_and_key_are_those_that_passed(writt
     monkeypatch.setattr(stage, "key", lambda declared, recipe, upstream: f"key of {declared.name}")
     record(written, "identify", inputs=pins.of(ledger.released(written, "extract", SNAPSHOT)))  # type: ignore[arg-type]
     assert submit.up_to_date("identify", arguments(written, "identify")) is None, "version 1 of its table is not there"
-    monkeypatch.setattr("crawlmill.intact.of_run", lambda lake, run: [])
+    monkeypatch.setattr("crawlmill.lake.intact.of_run", lambda lake, run: [])
     done = submit.up_to_date("identify", arguments(written, "identify"))
     assert done is not None and done.run_id == "identify-1"
     monkeypatch.setattr(stage, "key", lambda declared, recipe, upstream: "another recipe")

@@ -17,7 +17,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from crawlmill import ledger, pins, sample_crawl
+from crawlmill import sample_crawl
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate import crawls, demo, freshness, instance, processes, service
 from crawlmill.orchestrate.instance import Instance
 from crawlmill.orchestrate.rest import Airflow

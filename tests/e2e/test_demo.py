@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import ledger, pins
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate import freshness, processes
 
 

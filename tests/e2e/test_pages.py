@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import recipe
 from crawlmill.assess import judge
+from crawlmill.recipes import recipe
 from tests.fixtures import open_pages, seen
 from tests.fixtures.lakes import NEW, OLD
 

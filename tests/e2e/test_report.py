@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import defined_at, pins, recipe, report
+from crawlmill import report
+from crawlmill.lake import pins
+from crawlmill.recipes import defined_at, recipe
 from crawlmill.report import data, histograms
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW

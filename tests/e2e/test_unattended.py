@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from crawlmill import ledger, pins, sample_crawl
+from crawlmill import sample_crawl
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate import demo, processes, service
 from crawlmill.orchestrate.instance import Instance
 from crawlmill.orchestrate.rest import Airflow

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill.session import COMPILED, settings
+from crawlmill.protocol.session import COMPILED, settings
 from tests.conftest import BRISK
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD

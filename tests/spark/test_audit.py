@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import audit, contract
+from crawlmill.contracts import audit, contract
 
 SNAPSHOT = "CC-MAIN-2026-43"
 GOOD = {

@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contamination_report, contract, fence, ledger, line_tables, recipe, stage, table
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Lines
+from crawlmill.explain import contamination_report
+from crawlmill.lake import fence, ledger, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import stage
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Lines
+from crawlmill.rows import line_tables
 from tests.fixtures import lakes, prose
 from tests.fixtures.lakes import OLD, record_id
 from tests.fixtures.plans import exchanged

@@ -14,8 +14,12 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from crawlmill import contract, failpoint, fence, intact, ledger, maintenance, orders, pins, stage, table, takedown
+from crawlmill.contracts import contract
 from crawlmill.errors import CrawlmillError, CriticalFailure, Fenced
+from crawlmill.lake import failpoint, fence, intact, ledger, pins, table
+from crawlmill.protocol import stage
+from crawlmill.takedowns import orders, takedown
+from crawlmill.upkeep import maintenance
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
 
@@ -26,7 +30,7 @@ STAGES = [name for name in stage.NAMES[1:] if name != "recycle"]
 @pytest.fixture(autouse=True)
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """No expectations: they have tests of their own."""
-    monkeypatch.setattr("crawlmill.audit.audit", lambda *_: [])
+    monkeypatch.setattr("crawlmill.contracts.audit.audit", lambda *_: [])
 
 
 def whose(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import release
+from crawlmill.releases import release
 from tests.fixtures import lakes, s3_server
 
 ROOT = Path(__file__).resolve().parents[2]

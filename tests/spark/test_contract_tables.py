@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contract
+from crawlmill.contracts import contract
 
 SNAPSHOT, OTHER = "CC-MAIN-2026-43", "CC-MAIN-2026-38"
 A, B = "9e107d9d372bb6826bd81d3542a419d6", "e4d909c290d0fb1ca068ffaddf22cbd0"
@@ -97,8 +97,9 @@ def test_a_column_added_by_migration_is_null_in_old_rows(spark: Any, lake: str, 
 def test_rows_that_a_new_check_would_refuse_stop_the_migration(spark: Any, lake: str, tmp_path: Any, monkeypatch: Any) -> None:
     import yaml
 
-    from crawlmill import layout, migration
+    from crawlmill import layout
     from crawlmill.errors import UserError
+    from crawlmill.upkeep import migration
 
     text = yaml.safe_load((layout.schemas_dir() / "clusters.yaml").read_text())
     contract.create(lake, "clusters")

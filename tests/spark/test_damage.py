@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import intact, ledger, pins, stage, table
 from crawlmill.errors import UserError
+from crawlmill.lake import intact, ledger, pins, table
+from crawlmill.protocol import stage
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW
 
@@ -21,7 +22,7 @@ STAGES = [name for name in stage.NAMES[1:] if name != "recycle"]
 def test_every_stage_mends_its_tables(
     spark: Any, both: str, copy: str, name: str, empty: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawlmill.audit.audit", lambda *_: [])
+    monkeypatch.setattr("crawlmill.contracts.audit.audit", lambda *_: [])
     snapshot = NEW if name in stage.PER_SNAPSHOT else pins.EVERY
     before = ledger.released(copy, name, snapshot)
     assert before
@@ -54,7 +55,8 @@ def test_what_a_killed_attempt_left_goes_by_maintenance_and_no_lock_stays(
     spark: Any, copy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files of an attempt that ended before its commit are in no version: VACUUM takes them, and the lock is free."""
-    from crawlmill import fence, maintenance
+    from crawlmill.lake import fence
+    from crawlmill.upkeep import maintenance
 
     monkeypatch.setattr(maintenance, "LEAST_HOURS", 0)
     before = lakes.contents(spark, copy, "languages")

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from crawlmill import fence, ledger, pins, stage, table, table_log
 from crawlmill.dedup import feed, local
 from crawlmill.dedup.candidates import rank
 from crawlmill.dedup.resolve import resolve
 from crawlmill.dedup.urls import repeated
 from crawlmill.errors import CriticalFailure, UserError
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Dedup, Sketch, from_mapping
+from crawlmill.lake import fence, ledger, pins, table, table_log
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import stage
+from crawlmill.recipes.recipe import Dedup, Sketch, from_mapping
 from crawlmill.text.minhash import scheme
 from crawlmill.text.shingle_set import encode
 from tests.fixtures.histories import SNAPSHOTS, Lake, Store, check_definition, definition, random_pages, random_step
@@ -133,7 +134,7 @@ class Settled:
 @pytest.fixture
 def settled(spark: Any, lake: str, monkeypatch: pytest.MonkeyPatch) -> Settled:
     """An empty lake; what is derived from clusters and pairs has tests of its own."""
-    monkeypatch.setattr("crawlmill.removals.commit", lambda *_: 0)
+    monkeypatch.setattr("crawlmill.dedup.removals.commit", lambda *_: 0)
     return Settled(spark, lake)
 
 

@@ -12,7 +12,7 @@ from crawlmill.dedup import candidates, standing
 from crawlmill.dedup.relations import SparkRelations
 from crawlmill.dedup.resolve import resolve
 from crawlmill.errors import CriticalFailure
-from crawlmill.recipe import Dedup
+from crawlmill.recipes.recipe import Dedup
 from tests.fixtures.histories import SNAPSHOTS
 
 pytestmark = pytest.mark.full

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cluster_stats, contract, dedup_report, fence, ledger, removals, table, table_log
+from crawlmill.contracts import contract
+from crawlmill.dedup import cluster_stats, dedup_report, removals
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Sketch
+from crawlmill.lake import fence, ledger, table, table_log
+from crawlmill.lake.ledger import RunRow
+from crawlmill.recipes.recipe import Sketch
 from crawlmill.text.minhash import scheme, sketches
 from tests.fixtures import lake_tables, lakes, prose
 from tests.fixtures.lakes import NEW, OLD
@@ -76,7 +78,7 @@ def settled(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """Two snapshots that dedup has settled."""
     lake = str(tmp_path_factory.mktemp("report") / "lake")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("crawlmill.audit.audit", lambda *_: [])
+        patch.setattr("crawlmill.contracts.audit.audit", lambda *_: [])
         put(lake, OLD, OLDER, 1)
         put(lake, NEW, NEWER, 10)
         lakes.run(spark, lake, "dedup")

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from crawlmill import command, intact, layout, ledger, space
+from crawlmill import layout
+from crawlmill.lake import intact, ledger
+from crawlmill.protocol import command
+from crawlmill.storage import space
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW
 from tests.fixtures.pages import NEWER

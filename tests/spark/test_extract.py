@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from crawlmill import ledger, table
+from crawlmill.lake import ledger, table
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW as S
 

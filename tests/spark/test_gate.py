@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crawlmill import defined_at, facts, ledger, page_index, recipe, table, trial, whatif, why
+from crawlmill.contracts import facts
+from crawlmill.explain import trial, whatif, why
+from crawlmill.lake import ledger, table
+from crawlmill.recipes import defined_at, recipe
+from crawlmill.rows import page_index
 from tests.fixtures import lakes
 from tests.fixtures.lakes import OLD
 from tests.fixtures.pages import OLDER

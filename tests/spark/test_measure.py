@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from crawlmill import external_scores, ledger, recipe, table, trial, whatif
-from crawlmill.recipe_scorers import Scorer
+from crawlmill.explain import trial, whatif
+from crawlmill.lake import ledger, table
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe_scorers import Scorer
+from crawlmill.scoring import external_scores
 from crawlmill.text import selection
 from crawlmill.text.signals import LINES, SIGNALS, measure, measure_lines
 from tests.fixtures.lakes import NEW, put_documents, record_id, run

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from crawlmill import answers, contract, fence, layout, ledger, local_run, pins, stage, table
+from crawlmill import layout
+from crawlmill.contracts import contract
 from crawlmill.errors import AnswerNeeded, CriticalFailure, UserError
+from crawlmill.lake import fence, ledger, pins, table
+from crawlmill.protocol import answers, local_run, stage
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
 from tests.fixtures.pages import NEWER, OLDER
@@ -30,7 +33,7 @@ def everything(spark: Any, lake: str, names: Iterable[str] = TABLES) -> dict[str
 @pytest.fixture
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """No expectations: they have tests of their own, and cost a second a stage."""
-    monkeypatch.setattr("crawlmill.audit.audit", lambda *_: [])
+    monkeypatch.setattr("crawlmill.contracts.audit.audit", lambda *_: [])
 
 
 def corpus(spark: Any, lake: str) -> dict[str, str]:

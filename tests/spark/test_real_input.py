@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import ledger, pins, session, stage, table
+from crawlmill.lake import ledger, pins, table
+from crawlmill.protocol import session, stage
 from tests.fixtures import lakes
 
 S = "CC-MAIN-2026-43"

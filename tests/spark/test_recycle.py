@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from crawlmill import audit, defined_at, drift, funnel, pins, recycle_report, stage, table, why
-from crawlmill.snapshot import RESERVED
+from crawlmill.contracts import audit
+from crawlmill.explain import funnel, recycle_report, why
+from crawlmill.lake import pins, table
+from crawlmill.lake.snapshot import RESERVED
+from crawlmill.protocol import drift, stage
+from crawlmill.recipes import defined_at
 from crawlmill.text.recycle import derived_id
 from tests.fixtures import lakes, prose
 from tests.fixtures.endpoint import running

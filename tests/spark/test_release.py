@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from crawlmill import export, release, rowfile, table
+from crawlmill import rowfile
 from crawlmill.errors import UserError
+from crawlmill.lake import table
+from crawlmill.releases import export, release
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
 from tests.fixtures.pages import NEWER

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import xxhash
 
-from crawlmill import audit, contract, removals
+from crawlmill.contracts import audit, contract
+from crawlmill.dedup import removals
 
 S = "CC-MAIN-2026-43"
 CLUSTERS = "snapshot string, shard int, id string, content string, survivor string, kind string"

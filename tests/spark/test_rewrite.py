@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import ledger, table
 from crawlmill.errors import SourceUnavailable
+from crawlmill.lake import ledger, table
 from crawlmill.llm.ask import BudgetSpent
 from tests.fixtures import canary, lakes, prose
 from tests.fixtures.endpoint import running

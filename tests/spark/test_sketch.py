@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contract, stage
-from crawlmill.recipe import Sketch
+from crawlmill.contracts import contract
+from crawlmill.protocol import stage
+from crawlmill.recipes.recipe import Sketch
 from crawlmill.text.minhash import scheme, sketches
 
 SNAPSHOT = "CC-MAIN-2026-43"

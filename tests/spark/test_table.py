@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contract, fence, table
+from crawlmill.contracts import contract
 from crawlmill.errors import CriticalFailure, Fenced, UserError
+from crawlmill.lake import fence, table
 from tests.fixtures import lake_tables
 
 OLD, NEW = "CC-MAIN-2026-38", "CC-MAIN-2026-43"

@@ -8,19 +8,12 @@ from typing import Any
 
 import pytest
 
-from crawlmill import (
-    contract,
-    ledger,
-    maintenance,
-    orders,
-    release,
-    stage,
-    superseded,
-    table,
-    takedown,
-    takedown_rows,
-    withdrawal,
-)
+from crawlmill.contracts import contract
+from crawlmill.lake import ledger, superseded, table
+from crawlmill.protocol import stage
+from crawlmill.releases import release
+from crawlmill.takedowns import orders, takedown, takedown_rows, withdrawal
+from crawlmill.upkeep import maintenance
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
 from tests.fixtures.pages import NEWER, OLDER

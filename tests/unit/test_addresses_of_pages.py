@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import recipe
-from crawlmill.recipe_extract import Extract
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe_extract import Extract
 from crawlmill.sources import fetch
 from crawlmill.sources.batches import Reading
 from crawlmill.sources.patience import Patience

@@ -10,10 +10,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import command, contract, layout, stage, table
+from crawlmill import layout
 from crawlmill.cli import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import CrawlmillError, UserError
-from crawlmill.snapshot import parse, parse_shards
+from crawlmill.lake import table
+from crawlmill.lake.snapshot import parse, parse_shards
+from crawlmill.protocol import command, stage
 from tests.fixtures import canary, open_pages, seen
 from tests.fixtures.attacks import ATTACKS, SNAPSHOT, SOME
 
@@ -40,7 +43,7 @@ def test_no_job_starts_with_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     for attack in SOME if name == "extract" else SOME[:1]:
         for words in (["--snapshot", attack], [f"--snapshot={attack}"], ["--snapshot", SNAPSHOT, "--shards", attack or "x"]):
             assert command.main(stage.load(name), [*words, "--lake", str(tmp_path / "lake"), "--source", str(tmp_path)]) == 2, (
@@ -82,7 +85,7 @@ def test_no_verb_takes_one(
 ) -> None:
     table.create_all(lake)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     Path("rows.jsonl").write_text('{"id": "x", "scorer": "s", "version": "1", "value": 1}\n')
     before = sorted(tmp_path.rglob("*"))
     for attack in SOME[:2]:

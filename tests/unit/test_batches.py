@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from crawlmill import recipe
+from crawlmill.recipes import recipe
 from crawlmill.sources.batches import Reading
 from crawlmill.sources.patience import Patience
 from tests.fixtures import warcs

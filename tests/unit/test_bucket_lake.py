@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
-from crawlmill import bucket, contract, export, fence, intact, lake_files, layout, ledger, recovery, table, table_log
+from crawlmill import layout
+from crawlmill.contracts import contract
 from crawlmill.errors import Fenced, UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import fence, intact, ledger, table, table_log
+from crawlmill.lake.ledger import RunRow
+from crawlmill.releases import export
 from crawlmill.sources.quarantine import Entry, Quarantine
+from crawlmill.storage import bucket, lake_files
+from crawlmill.upkeep import recovery
 from tests.fixtures import s3_server
 from tests.fixtures.shell import user_error
 

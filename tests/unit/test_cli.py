@@ -11,8 +11,10 @@ from typing import Any
 import click
 import pytest
 
-from crawlmill import cli, command, ledger, pins, table
+from crawlmill import cli
 from crawlmill.errors import AnswerNeeded, CrawlmillError, CriticalFailure, Fenced, SourceUnavailable, UserError
+from crawlmill.lake import ledger, pins, table
+from crawlmill.protocol import command
 from crawlmill.sample_crawl import server
 from tests.fixtures.shell import call, user_error
 
@@ -145,7 +147,7 @@ def run_row(stage: str, fence: int, snapshot: str = S, inputs: pins.Pins | None 
 def test_warnings_across_snapshots_are_answered_by_all(
     lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from crawlmill import answers
+    from crawlmill.protocol import answers
 
     table.create_all(lake)
     run = run_row("dedup", 1, pins.EVERY, clusters=1, pairs=1)
@@ -176,7 +178,7 @@ def test_the_funnel_reads_versions_that_belong_together(lake: str, capsys: pytes
     import pyarrow as pa
     from deltalake import write_deltalake
 
-    from crawlmill import funnel
+    from crawlmill.explain import funnel
 
     table.create_all(lake)
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cli, command, ledger, local_run, rowfile, stage, table
+from crawlmill import cli, rowfile
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import command, local_run, stage
 from tests.fixtures.shell import call, user_error
 
 S = "CC-MAIN-2026-38"
@@ -124,7 +126,7 @@ def test_a_lake_of_somebody_else_is_told_before_spark_starts(
     from deltalake import DeltaTable, write_deltalake
 
     write_deltalake(f"{tmp_path}/documents", pa.table({"mine": [1]}))
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     err = user_error(monkeypatch, capsys, "run", S, "--source", str(crawl), "--lake", str(tmp_path))
     assert "crawlmill did not make" in err
     assert DeltaTable(f"{tmp_path}/documents").to_pyarrow_table().to_pydict() == {"mine": [1]}
@@ -143,7 +145,7 @@ def test_a_file_that_signals_need_is_missed_before_any_row_is_written(
     recipe.write_text(f"extends: default\nmeasure: {{stop_words: {{eng: {{path: /nowhere/en.txt, sha256: {'a' * 64}}}}}}}\n")
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "some words", "language": "eng"}\n')
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     for verb in (["measure", str(rows)], ["run", S, "--source", str(crawl), "--lake", lake]):
         assert "/nowhere/en.txt" in user_error(monkeypatch, capsys, *verb, "--recipe", str(recipe))
     assert call(monkeypatch, "check", "--no-spark", "--source", str(crawl), "--lake", lake, "--recipe", str(recipe)) == 2

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from crawlmill import contract, contract_file, layout, migration, spark_types
+from crawlmill import layout
+from crawlmill.contracts import contract, contract_file, spark_types
 from crawlmill.errors import UserError
+from crawlmill.upkeep import migration
 
 TABLES = (
     "bands", "clusters", "contamination", "corpus", "crawl_files", "documents", "duplicate_lines", "external_scores", "languages", "line_counts", "links",
@@ -171,7 +173,7 @@ def test_not_yaml_and_unknown_table(tmp_path: Path) -> None:
 
 def test_reading_contracts_imports_neither_spark_nor_gx() -> None:
     code = (
-        "import sys; from crawlmill import audit, contract, docs; contract.load('documents'); "
+        "import sys; from crawlmill import docs; from crawlmill.contracts import audit, contract; contract.load('documents'); "
         "print([name for name in ('pyspark', 'great_expectations', 'pandas') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -184,7 +186,7 @@ def test_create_is_atomic_and_only_once(lake: str) -> None:
             [
                 sys.executable,
                 "-c",
-                "import sys; from crawlmill import contract; print(contract.create(sys.argv[1], 'runs'))",
+                "import sys; from crawlmill.contracts import contract; print(contract.create(sys.argv[1], 'runs'))",
                 lake,
             ],
             stdout=subprocess.PIPE,

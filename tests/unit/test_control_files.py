@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
-from crawlmill import command, contract, fence, lake_files, ledger, maintenance, orders, stage
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import fence, ledger
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import command, stage
 from crawlmill.sources.quarantine import Entry, Quarantine
+from crawlmill.storage import lake_files
+from crawlmill.takedowns import orders
+from crawlmill.upkeep import maintenance
 from tests.fixtures.lakes import NEW, put_documents
 
 GARBAGE = [b"", b"{", b"\x00\x00\x00\x00", b'[{"token": 1']
@@ -34,7 +39,7 @@ def used(lake: str) -> str:
 def test_a_damaged_one_is_told_before_anything_is_written(
     used: str, name: str, garbage: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     path = Path(used) / "_control" / name
     path.write_bytes(garbage)
     before = {file: file.stat().st_mtime_ns for file in Path(used).rglob("*.parquet")}

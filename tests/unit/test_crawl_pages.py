@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contract
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
 from crawlmill.sources.pages import read_pages
 from crawlmill.sources.reasons import REASONS

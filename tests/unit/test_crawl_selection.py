@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import recipe, snapshot
 from crawlmill.errors import UserError
+from crawlmill.lake import snapshot
+from crawlmill.recipes import recipe
 from crawlmill.sources import lists
 from crawlmill.sources.pages import read_pages
 from crawlmill.sources.selection import Selection, languages_in, selection

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import command, ledger
 from crawlmill.cli import cli
 from crawlmill.errors import CrawlmillError
+from crawlmill.lake import ledger
+from crawlmill.protocol import command
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW, OLD
 
@@ -60,7 +61,7 @@ def damage(folder: Path, kind: str) -> None:
 def tracebacks(whole: Path, tmp_path: Path, table: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What verbs end with that is no sentence."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     lake, bad = shutil.copytree(whole, tmp_path / "lake"), []
     damage(lake / table, kind)
     for words in VERBS:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import cli, contract, text_table
+from crawlmill import cli, text_table
+from crawlmill.contracts import contract
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -22,7 +23,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_no_lake_is_told_before_anything_starts(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("crawlmill.session.build", lambda *_: pytest.fail("Spark was started"))
+    monkeypatch.setattr("crawlmill.protocol.session.build", lambda *_: pytest.fail("Spark was started"))
     assert call(monkeypatch, verb, "--lake", str(tmp_path / "none")) == 2
     err = capsys.readouterr().err.strip()
     assert "there is no table runs in the lake" in err and "\n" not in err

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crawlmill.dedup import candidates, members, relations, standing
 from crawlmill.errors import CriticalFailure
-from crawlmill.recipe import Dedup
+from crawlmill.recipes.recipe import Dedup
 from tests.fixtures.histories import SNAPSHOTS, Lake, Page, Store, check_definition, play, random_pages
 
 RULES = st.builds(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crawlmill.errors import UserError
-from crawlmill.recipe import Dedup, from_mapping
+from crawlmill.recipes.recipe import Dedup, from_mapping
 from crawlmill.text.dedup_small import Bucket, Copy, Pair, Placed, dedup_rows, settle
 from crawlmill.text.shingle_set import containment, encode, jaccard
 

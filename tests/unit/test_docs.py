@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import contract, docs
+from crawlmill import docs
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

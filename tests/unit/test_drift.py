@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from crawlmill import contract, drift, ledger, recipe
-from crawlmill.facts import Facts
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Recipe
+from crawlmill.contracts import contract
+from crawlmill.contracts.facts import Facts
+from crawlmill.lake import ledger
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import drift
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Recipe
 
 OLD, MID, NEW = "CC-MAIN-2026-30", "CC-MAIN-2026-38", "CC-MAIN-2026-43"
 

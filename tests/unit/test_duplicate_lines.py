@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import cli, recipe
+from crawlmill import cli
 from crawlmill.errors import UserError
-from crawlmill.recipe import HookSpec, Lines, Rewrite
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import HookSpec, Lines, Rewrite
 from crawlmill.text.duplicate_lines import bloom, duplicates, first_in_order, lines_batch, parts, rows_without, without
 from crawlmill.text.hooks import rewrite_batch
 

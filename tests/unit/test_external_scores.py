@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import contract, external_scores, ledger, table
 from crawlmill.cli import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
+from crawlmill.lake import ledger, table
+from crawlmill.scoring import external_scores
 from tests.fixtures.lakes import NEW, record_id
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from crawlmill import fault_page, stage
+from crawlmill import fault_page
+from crawlmill.protocol import stage
 
 ROOT = Path(__file__).resolve().parents[2]
 MATRIX = fault_page.matrix(ROOT)

@@ -6,8 +6,8 @@ import multiprocessing
 
 import pytest
 
-from crawlmill import fence
 from crawlmill.errors import Fenced
+from crawlmill.lake import fence
 
 SNAPSHOT = "CC-MAIN-2026-43"
 

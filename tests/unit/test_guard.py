@@ -15,8 +15,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from crawlmill import recipe
 from crawlmill.errors import CrawlmillError, UserError
+from crawlmill.recipes import recipe
 from crawlmill.sources import batches, pages
 from crawlmill.sources.guard import Progress, guarded
 from crawlmill.sources.quarantine import Quarantine

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import layout, page_index, recipe
+from crawlmill import layout
+from crawlmill.recipes import recipe
+from crawlmill.rows import page_index
 from crawlmill.sources.pages import read_pages
 from crawlmill.text import language, minhash, signals, url
 from crawlmill.text.hooks import Document, chosen, run_hooks

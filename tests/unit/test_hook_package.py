@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cli, recipe
+from crawlmill import cli
 from crawlmill.errors import UserError
+from crawlmill.explain.try_hook import options_of, word_diff
+from crawlmill.recipes import recipe
 from crawlmill.text import hooks
 from crawlmill.text.hooks import Document, Hook, Outcome, Response, progress, run_hooks
 from crawlmill.text.hooks.interface import fault
-from crawlmill.try_hook import options_of, word_diff
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fixtures" / "hook_package"
 

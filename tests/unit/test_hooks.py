@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawlmill import recipe
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text import hooks
 from crawlmill.text.hooks import Document, Hook, Options, Outcome, run_hooks
 from crawlmill.text.hooks.mask_pii import mask

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from crawlmill import bucket, metrics
+from crawlmill.orchestrate import metrics
 from crawlmill.orchestrate.service import COMPONENTS
 from crawlmill.orchestrate.submit import PODS
+from crawlmill.storage import bucket
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 CONTAINERS = [

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawlmill import ingest_estimate, ledger, recipe, table
 from crawlmill.errors import UserError
-from crawlmill.ingest_estimate import Prices
-from crawlmill.ledger import RunRow
+from crawlmill.explain import ingest_estimate
+from crawlmill.explain.ingest_estimate import Prices
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.recipes import recipe
 from tests.fixtures import lake_tables
 from tests.fixtures.lakes import NEW, OLD, document
 from tests.fixtures.shell import call
@@ -22,7 +24,7 @@ PRICES = Prices(core_hour=0.5, gb_month=2.0, gb_fetched=1.0)
 
 
 def test_the_figures_that_ship_say_where_they_come_from() -> None:
-    from crawlmill import stage
+    from crawlmill.protocol import stage
 
     assert SHIPPED["crawl"].keys() == {"warc", "wet"}
     assert set(SHIPPED["time"]["milliseconds_a_kilobyte"]) < set(stage.NAMES) and "lower bound" in SHIPPED["time"]["source"]

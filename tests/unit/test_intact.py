@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable
 
-from crawlmill import fence, intact, ledger, ledger_length, pins, recovery, release, table
 from crawlmill.cli import cli
 from crawlmill.errors import CrawlmillError, UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import fence, intact, ledger, ledger_length, pins, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.releases import release
+from crawlmill.upkeep import recovery
 from tests.fixtures import lake_tables, lakes
 from tests.fixtures.lakes import NEW, OLD
 
@@ -197,7 +199,7 @@ def test_rows_that_are_nowhere_are_accepted_only_where_somebody_says_so(lake: st
 
 
 def test_what_maintenance_does_makes_no_ledger_shorter(lake: str) -> None:
-    from crawlmill import maintenance
+    from crawlmill.upkeep import maintenance
 
     before = rows(lake)
     maintenance.maintain(lake, ["runs", "quality"])

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawlmill import layout, recipe
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text import language, language_opinions, script
 from crawlmill.text.language import Identifier, identify_batch, identify_rows
 from crawlmill.text.language_model import Entry, Guess, entry

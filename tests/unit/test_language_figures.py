@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import recipe
+from crawlmill.recipes import recipe
 from crawlmill.text import language
 from crawlmill.text.language import Identifier, LanguageRow, identifier
 

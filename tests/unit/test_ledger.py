@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from crawlmill import answers, ledger, pins, table
 from crawlmill.errors import AnswerNeeded, UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, pins, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import answers
 
 S = "CC-MAIN-2026-43"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import recipe
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text import arpa, hooks, scorer_file
 from crawlmill.text.line_filter import filter_lines
 from tests.fixtures import prose

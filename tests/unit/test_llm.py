@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import layout, table
+from crawlmill import layout
 from crawlmill.errors import SourceUnavailable, UserError
+from crawlmill.lake import table
 from crawlmill.llm import ask as asking
 from crawlmill.llm import batch, client, settings, store, wire
 from crawlmill.llm.pace import Breaker, Bucket, Budget, budget
@@ -345,7 +346,7 @@ from crawlmill.llm import ask, settings
 lake, snapshot, file = sys.argv[1:]
 rows = [(0, line) for line in open(file)]
 from crawlmill.llm import store
-from crawlmill import table
+from crawlmill.lake import table
 held = store.of_shard(lake, table.version(lake, store.TABLE), snapshot, 0)
 ask.ask(lake, snapshot, [row for row in rows if json.loads(row[1])["hash"] not in held], settings.load(), print)
 """

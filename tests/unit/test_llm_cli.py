@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
-from crawlmill import cli, contract, ledger, pins, recipe, recycle_pages, table
+from crawlmill import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
-from crawlmill.estimate_cli import of, of_recycling
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, pins, table
+from crawlmill.lake.ledger import RunRow
 from crawlmill.llm.estimate import Estimate
 from crawlmill.llm.settings import Settings
+from crawlmill.recipes import recipe
+from crawlmill.rows import recycle_pages
 from crawlmill.text import recycle
 from crawlmill.text.hooks.chat import Request
+from crawlmill.verbs.estimate_cli import of, of_recycling
 from tests.fixtures import lake_tables, prose, seen
 from tests.fixtures.endpoint import running
 from tests.fixtures.lakes import document

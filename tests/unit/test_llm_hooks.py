@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawlmill import recipe
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text import hooks
 from crawlmill.text.hooks import Document, Request, Response, Step, arithmetic, generated, guards, prompts, run_hooks
 from crawlmill.text.hooks.instruct_qa import MODES, lay_out, mode

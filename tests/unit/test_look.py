@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import differing, recipe, sampling
 from crawlmill.cli import cli
 from crawlmill.errors import UserError
+from crawlmill.explain import differing, sampling
+from crawlmill.recipes import recipe
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW, OLD
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import command, ledger, pins, stage, table
 from crawlmill.errors import CrawlmillError, UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, pins, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import command, stage
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW
 
@@ -26,7 +27,7 @@ def test_a_full_disk_is_named_before_anything_starts(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(scratch))
-    monkeypatch.setattr("crawlmill.session.build", None)
+    monkeypatch.setattr("crawlmill.protocol.session.build", None)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 5e6 if full in str(path) else 1e12))
     with pytest.raises(
         UserError, match=rf"{full}.* has 5 MB free and 200 are needed: free space there, for tables with `crawlmill maintain`"
@@ -71,7 +72,7 @@ def test_the_order_of_attempts_does_not_hang_on_a_clock(lake: str) -> None:
 
 
 def test_commits_are_ordered_by_version_whatever_their_time(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawlmill import fence
+    from crawlmill.lake import fence
     from tests.fixtures import lake_tables
 
     table.create_all(lake)

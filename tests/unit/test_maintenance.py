@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from crawlmill import ledger, maintenance, superseded, table, table_log
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, superseded, table, table_log
+from crawlmill.lake.ledger import RunRow
+from crawlmill.upkeep import maintenance
 
 S = "CC-MAIN-2026-43"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -8,8 +8,9 @@ import urllib.request
 
 import pytest
 
-from crawlmill import ledger, metrics, table
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.orchestrate import metrics
 from tests.fixtures import shell
 
 SNAPSHOT = "CC-MAIN-2026-43"

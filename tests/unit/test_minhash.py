@@ -11,7 +11,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawlmill.recipe import Sketch
+from crawlmill.recipes.recipe import Sketch
 from crawlmill.text.minhash import band_keys, scheme, signatures, sketch_batch, sketches
 from crawlmill.text.shingle import content_hash, normalise, shingle, tokens
 from crawlmill.text.shingle_set import compare, containment, decode, decode_all, encode, encode_all, jaccard

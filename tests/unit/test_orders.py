@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import orders, table, takedown_cli
 from crawlmill.errors import UserError
+from crawlmill.lake import table
 from crawlmill.sources.pages import read_pages
 from crawlmill.sources.selection import Selection
+from crawlmill.takedowns import orders
+from crawlmill.verbs import takedown_cli
 from tests.fixtures import warcs
 from tests.fixtures.shell import call, user_error
 
@@ -128,10 +130,11 @@ def test_the_verb_shows_first_and_deletes_with_yes(
     table.create_all(lake)
     done: list[orders.Order] = []
     found = {"tables": {"documents": {"CC-MAIN-2026-43": 3}}, "releases": ["web"]}
-    monkeypatch.setattr("crawlmill.session.build", lambda name, lake: None)
-    monkeypatch.setattr("crawlmill.takedown.preview", lambda spark, lake, order: found)
+    monkeypatch.setattr("crawlmill.protocol.session.build", lambda name, lake: None)
+    monkeypatch.setattr("crawlmill.takedowns.takedown.preview", lambda spark, lake, order: found)
     monkeypatch.setattr(
-        "crawlmill.takedown.execute", lambda spark, lake, order, recipe, say: done.append(order) or {"CC-MAIN-2026-43": 3}
+        "crawlmill.takedowns.takedown.execute",
+        lambda spark, lake, order, recipe, say: done.append(order) or {"CC-MAIN-2026-43": 3},
     )
     arguments = ("takedown", "example.org", "--because", "a letter", "--by", "Ann", "--lake", lake)
     assert call(monkeypatch, *arguments) == 0

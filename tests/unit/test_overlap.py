@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawlmill import cli, contract, recipe
+from crawlmill import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text.overlap import SCHEMA, build, overlap_batch, overlaps, report
 from crawlmill.text.shingle import ngrams, tokens
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from crawlmill import layout, recipe
+from crawlmill import layout
+from crawlmill.recipes import recipe
 from crawlmill.text import rules, signals
 
 PACKS = sorted((layout.recipes_dir() / "packs").glob("*.yaml"))

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from deltalake import WriterProperties, write_deltalake
 
-from crawlmill import page_index
-from crawlmill.lookup import Reader
+from crawlmill.rows import page_index
+from crawlmill.rows.lookup import Reader
 from tests.fixtures.lakes import NEW, OLD, record_id
 
 PINS = {OLD: 7, NEW: 7}

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import funnel, ledger, over_time, pins, recipe
+from crawlmill.explain import funnel, over_time
+from crawlmill.lake import ledger, pins
+from crawlmill.recipes import recipe
 from tests.fixtures import open_pages, seen
 from tests.fixtures.lakes import NEW, OLD, record_id
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from datasketch import MinHashLSH
 
-from crawlmill import cli, plan_dedup
+from crawlmill import cli
+from crawlmill.dedup import plan_dedup
+from crawlmill.dedup.plan_dedup import Corpus, meets, plan, recommend
 from crawlmill.errors import UserError
-from crawlmill.plan_dedup import Corpus, meets, plan, recommend
-from crawlmill.recipe import Sketch
+from crawlmill.recipes.recipe import Sketch
 from crawlmill.text.minhash import band_keys, signatures
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from crawlmill import ledger, table
 from crawlmill.errors import CrawlmillError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
 from crawlmill.orchestrate.progress import Progress
 
 RUN = "backfill__CC-MAIN-2026-43__a1b2c3"

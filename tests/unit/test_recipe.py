@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawlmill import layout, limits, recipe, recipe_extract
+from crawlmill import layout, limits
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe, recipe_extract
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -82,7 +83,7 @@ def test_hash_is_of_the_content_not_of_the_file(tmp_path: Path) -> None:
 
 def test_hash_is_the_same_in_another_process() -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(layout.jobs_dir())}
-    code = "from crawlmill import recipe; print(recipe.load().hash())"
+    code = "from crawlmill.recipes import recipe; print(recipe.load().hash())"
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == recipe.load().hash()
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill import layout, recipe
-from crawlmill.limit_table import read
+from crawlmill import layout
+from crawlmill.recipes import recipe
+from crawlmill.recipes.limit_table import read
 from crawlmill.text import language, rules, signals
 from tests.bench import fineweb2_limits
 from tests.fixtures import rule_texts

@@ -8,10 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from crawlmill import ledger, pins, recipe, snapshot, stage
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Bucket, Recipe
+from crawlmill.lake import ledger, pins, snapshot
+from crawlmill.lake.ledger import RunRow
+from crawlmill.protocol import stage
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Bucket, Recipe
 from crawlmill.text import overlap, recycle, rules, signals
 from crawlmill.text.hooks import Hook, interface
 from crawlmill.text.hooks.chat import Response
@@ -183,7 +185,7 @@ def put(lake: str, name: str, fence: int, inputs: dict[str, int], outputs: dict[
 
 
 def test_dedup_reads_derived_documents_where_the_recipe_recycles_and_keeps_the_last_whole_state(lake: str) -> None:
-    from crawlmill import table
+    from crawlmill.lake import table
 
     table.create_all(lake)
     put(lake, "sketch", 1, {"documents": 1}, {"signatures": 1, "bands": 1})
@@ -213,7 +215,7 @@ def test_a_recipe_without_hooks_asks_for_no_recycling() -> None:
 
 def test_the_scheduler_knows_from_the_file_whether_there_is_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from crawlmill import layout
-    from crawlmill.recipe_file import read_keys
+    from crawlmill.recipes.recipe_file import read_keys
 
     assert not read_keys(layout.recipe_path())["recycle"]["hooks"]
     own = tmp_path / "own.yaml"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawlmill.dedup.rehydrate import Distribution, distribution, ranges, weight_of, weights
 from crawlmill.errors import UserError
-from crawlmill.rehydrate import Distribution, distribution, ranges, weight_of, weights
 
 # Published: misc/rehydration of huggingface/fineweb-2, README.md and weights/resulting_ds_sizes.json (figures, Apache-2.0).
 ITALIAN_TO_10 = {

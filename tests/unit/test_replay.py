@@ -1,4 +1,4 @@
-"""crawlmill.replay: rejects read again by range request, and what they give now."""
+"""crawlmill.verbs.replay: rejects read again by range request, and what they give now."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from crawlmill import recipe, replay
+from crawlmill.recipes import recipe
 from crawlmill.sample_crawl.server import serving
 from crawlmill.sources.pages import read_pages
 from crawlmill.sources.selection import Selection
+from crawlmill.verbs import replay
 from tests.fixtures import warcs
 
 FILE = "crawl/1.warc.gz"

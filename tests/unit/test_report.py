@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import defined_at, recipe, report, trial, whatif
+from crawlmill import report
 from crawlmill.cli import cli
 from crawlmill.errors import UserError
+from crawlmill.explain import trial, whatif
+from crawlmill.recipes import defined_at, recipe
 from crawlmill.report import cost, data, histograms
 from tests.fixtures import seen
 from tests.fixtures.lakes import NEW, OLD
@@ -36,7 +38,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def counts(lake: str) -> histograms.Counts:
-    from crawlmill import pins
+    from crawlmill.lake import pins
 
     return histograms.count(lake, NEW, pins.newest(lake, NEW), recipe.load().gate)
 

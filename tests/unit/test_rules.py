@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import recipe, trial
-from crawlmill.recipe import Gate, Recipe
+from crawlmill.explain import trial
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Gate, Recipe
 from crawlmill.text import rules, signals
 from crawlmill.text.rules import FailedRule, GateRule, failed, judge, rules_for
 from tests.fixtures import rule_texts

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import clustering, contract, ledger, scorer_labels, table
-from crawlmill import scorer_training as training
 from crawlmill.cli import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
+from crawlmill.lake import ledger, table
+from crawlmill.lake.ledger import RunRow
+from crawlmill.scoring import clustering, scorer_labels
+from crawlmill.scoring import scorer_training as training
 from crawlmill.text import scorer_file
 from tests.fixtures import lake_tables
 from tests.fixtures.lakes import NEW, document, record_id
@@ -167,7 +169,8 @@ def test_clusters_are_named_pruned_and_joined() -> None:
 
 
 def test_the_verb_writes_what_load_scores_reads(tmp_path: Path) -> None:
-    from crawlmill import external_scores, rowfile
+    from crawlmill import rowfile
+    from crawlmill.scoring import external_scores
 
     data, out = write(tmp_path / "topics.jsonl", topics(60)), str(tmp_path / "domains.jsonl")
     call = ["cluster", data, "--count", "3", "--least", "quality=1.5", "--distance", "0", "-o", out]

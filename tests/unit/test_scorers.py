@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from crawlmill import layout, recipe
-from crawlmill import scorer_training as training
+from crawlmill import layout
 from crawlmill.cli import cli
 from crawlmill.errors import UserError
-from crawlmill.recipe_scorers import Scorer
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe_scorers import Scorer
+from crawlmill.scoring import scorer_training as training
 from crawlmill.text import fasttext_lines, scorer_file
 from crawlmill.text.scorers import check, scores
 from crawlmill.text.signals import measure

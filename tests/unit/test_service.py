@@ -193,7 +193,7 @@ def test_a_backfill_is_asked_of_the_airflow_that_is_up(tmp_path: Path, monkeypat
 def test_a_dry_run_lists_the_snapshots_of_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
-    from crawlmill import service_cli
+    from crawlmill.verbs import service_cli
 
     monkeypatch.delenv("CRAWLMILL_CALENDAR", raising=False)
     done = CliRunner().invoke(service_cli.backfill, ["2026-01-01", "2026-02-28", "--dry-run"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from crawlmill import session
+from crawlmill.protocol import session
 from tests.conftest import ROOT
 
 

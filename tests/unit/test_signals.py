@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import contract, layout
-from crawlmill.recipe import Measure
+from crawlmill import layout
+from crawlmill.contracts import contract
+from crawlmill.recipes.recipe import Measure
 from crawlmill.text import signals
 from crawlmill.text.signals import LINE_SIGNALS, SIGNALS, Values, measure, measure_lines
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import recipe
 from crawlmill.errors import UserError
-from crawlmill.recipe import Classifier, Importance, Measure, Resource
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Classifier, Importance, Measure, Resource
 from crawlmill.text import page, reference
 from crawlmill.text.ngrams import covered, repeats, scanned
 from crawlmill.text.signals import DEFINITION, SIGNALS, Values, measure

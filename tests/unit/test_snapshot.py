@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import snapshot as snapshots
 from crawlmill.errors import UserError
+from crawlmill.lake import snapshot as snapshots
 
 PATHS = st.lists(st.text("abc/0123", min_size=1, max_size=12), unique=True, max_size=60)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from crawlmill import contract
+from crawlmill.contracts import contract
 
 HERE = Path(__file__).resolve().parents[2]
 ROWS: list[dict[str, Any]] = yaml.safe_load((HERE / "tests" / "systems.yaml").read_text(encoding="utf-8"))

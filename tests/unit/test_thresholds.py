@@ -13,9 +13,12 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import contract, ledger, limit_table, recipe, thresholds
 from crawlmill.cli import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
+from crawlmill.lake import ledger
+from crawlmill.recipes import limit_table, recipe
+from crawlmill.scoring import thresholds
 from crawlmill.text import rules
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=50)

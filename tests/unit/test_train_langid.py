@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from crawlmill import layout, recipe
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.recipes import recipe
 from crawlmill.text.language import file_hash, identifier
 from crawlmill.text.language_model import PREPARATIONS, Entry, entry, load
 

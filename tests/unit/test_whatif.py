@@ -12,11 +12,14 @@ import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
 
-from crawlmill import contract, ledger, recipe, trial, whatif
 from crawlmill.cli import cli
+from crawlmill.contracts import contract
 from crawlmill.errors import UserError
-from crawlmill.ledger import RunRow
-from crawlmill.recipe import Gate
+from crawlmill.explain import trial, whatif
+from crawlmill.lake import ledger
+from crawlmill.lake.ledger import RunRow
+from crawlmill.recipes import recipe
+from crawlmill.recipes.recipe import Gate
 from crawlmill.text import rules
 
 SNAPSHOT = "CC-MAIN-2026-43"

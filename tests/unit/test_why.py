@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from crawlmill import defined_at, excerpts, ledger, recipe, shared_text, why
 from crawlmill.cli import cli
+from crawlmill.explain import excerpts, shared_text, why
+from crawlmill.lake import ledger
+from crawlmill.recipes import defined_at, recipe
 from crawlmill.text_table import printable
 from tests.fixtures import lake_tables, seen
 from tests.fixtures.lakes import NEW, OLD

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlmill import recipe, trial
 from crawlmill.errors import UserError
+from crawlmill.explain import trial
+from crawlmill.recipes import recipe
 from crawlmill.text import rules
 from crawlmill.workbench import draft, expression, sample, trying
 from tests.fixtures import seen

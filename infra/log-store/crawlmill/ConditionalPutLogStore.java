@@ -26,7 +26,7 @@ import org.apache.hadoop.fs.Path;
  * attempt that would commit after its successor asks after the successor drew its token.
  */
 public final class ConditionalPutLogStore extends HadoopFileSystemLogStore {
-  /** What the message of a refusal by the fence begins with; crawlmill.table looks for it. */
+  /** What the message of a refusal by the fence begins with; crawlmill.lake.table looks for it. */
   public static final String FENCED = "crawlmill fence: ";
 
   private static final String CONDITIONAL = "fs.option.create.conditional.overwrite";
@@ -107,7 +107,7 @@ public final class ConditionalPutLogStore extends HadoopFileSystemLogStore {
     return text.toString();
   }
 
-  /** Refuse the commit of an attempt whose shards a later attempt holds (jobs/crawlmill/fence.py writes the holders). */
+  /** Refuse the commit of an attempt whose shards a later attempt holds (jobs/crawlmill/lake/fence.py writes the holders). */
   private static void requireHolder(FileSystem fs, Path path, String metadata) throws IOException {
     JsonNode own = metadata.startsWith("{") ? JSON.readTree(metadata) : JSON.createObjectNode();
     if (!own.has("fence") || !own.has("stage") || !own.has("snapshot")) {

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crawlmill import fence, layout
+from crawlmill import layout
 from crawlmill.assess import sides
-from crawlmill.audit import PERSONAL
+from crawlmill.contracts.audit import PERSONAL
 from crawlmill.errors import UserError
+from crawlmill.lake import fence
 from crawlmill.llm.settings import Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")

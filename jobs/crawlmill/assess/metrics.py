@@ -106,7 +106,7 @@ def _purity(texts: list[str], language: str) -> float | None:
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    from crawlmill import recipe
+    from crawlmill.recipes import recipe
     from crawlmill.text import language
 
     return language.identifier(recipe.load().identify)

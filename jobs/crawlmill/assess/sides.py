@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crawlmill import ledger, pins, release, rowfile
+from crawlmill import rowfile
 from crawlmill.errors import UserError
-from crawlmill.lookup import dataset, newest, part
-from crawlmill.recipe_file import suggestion
+from crawlmill.lake import ledger, pins
+from crawlmill.recipes.recipe_file import suggestion
+from crawlmill.releases import release
+from crawlmill.rows.lookup import dataset, newest, part
 
 GROUPS = 200  # row groups that are read at most
 Sample = dict[str, list[str]]

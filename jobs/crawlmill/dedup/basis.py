@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crawlmill import ledger, table_log
-from crawlmill.pins import Pins
+from crawlmill.lake import ledger, table_log
+from crawlmill.lake.pins import Pins
 
 LOG = logging.getLogger("crawlmill.dedup")
 

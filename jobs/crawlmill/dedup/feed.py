@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crawlmill import table, table_log
+from crawlmill.lake import table, table_log
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

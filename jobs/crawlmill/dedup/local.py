@@ -11,15 +11,16 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import contract, table, table_log
+from crawlmill.contracts import contract
 from crawlmill.dedup.relations import Relation
+from crawlmill.lake import table, table_log
 from crawlmill.text.shingle_set import compare
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from crawlmill.recipe import Dedup
-    from crawlmill.removals import Places
+    from crawlmill.dedup.removals import Places
+    from crawlmill.recipes.recipe import Dedup
 
 # Bytes of the files of bands, signatures, pairs and clusters up to which a lake is small: some 10,000 documents, and in memory
 # some ten times that.
@@ -123,7 +124,7 @@ class LocalRelations:
 
     def crowd(self, places: Relation, complete: bool) -> None:
         """See `Relations`."""
-        from crawlmill.removals import Places
+        from crawlmill.dedup.removals import Places
 
         names = ", ".join(column.split()[0] for column in MEMBERS.split(", "))
         self.places = Places(self._frame(self.rows(places, names), MEMBERS), complete)

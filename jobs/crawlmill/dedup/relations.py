@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from crawlmill import table
+from crawlmill.lake import table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from crawlmill.recipe import Dedup
-    from crawlmill.removals import Places
+    from crawlmill.dedup.removals import Places
+    from crawlmill.recipes.recipe import Dedup
 
 Relation = Any  # a DataFrame, or the name of a table of SQLite
 VERIFIED = "scope string, a string, b string, similarity double, containment_a double, containment_b double, bits bigint"
@@ -123,7 +123,7 @@ class SparkRelations:
 
     def crowd(self, places: Relation, complete: bool) -> None:
         """See `Relations`."""
-        from crawlmill.removals import Places
+        from crawlmill.dedup.removals import Places
 
         self.places = Places(places, complete)
 

@@ -11,7 +11,7 @@ from crawlmill.dedup.relations import SparkRelations
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from crawlmill.recipe import Dedup
+    from crawlmill.recipes.recipe import Dedup
 
 
 def resolve(copies: DataFrame, pairs: DataFrame, rules: Dedup) -> DataFrame:

@@ -13,7 +13,7 @@ from crawlmill.dedup.candidates import rank
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from crawlmill.recipe import Dedup
+    from crawlmill.recipes.recipe import Dedup
 
 KEYS = ["snapshot", "shard", "id"]
 

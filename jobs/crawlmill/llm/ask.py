@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crawlmill import failpoint, table
 from crawlmill.errors import UserError
+from crawlmill.lake import failpoint, table
 from crawlmill.llm import batch, client, store
 from crawlmill.llm.pace import budget
 from crawlmill.llm.settings import Settings

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from crawlmill import table
 from crawlmill.errors import CriticalFailure
+from crawlmill.lake import table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from crawlmill.stage import Context
+    from crawlmill.protocol.stage import Context
 
 
 def answered(context: Context, work: Callable[[int], DataFrame], hooks: int) -> DataFrame:

@@ -18,7 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from crawlmill import fence, layout, ledger
+from crawlmill import layout
+from crawlmill.lake import fence, ledger
 from crawlmill.text.hooks.chat import Response
 
 TABLE = "llm_answers"
@@ -112,7 +113,7 @@ class Journal:
         return len(new)
 
     def _held(self, shards: set[int]) -> dict[int, Mapping[str, Response]]:
-        from crawlmill import table
+        from crawlmill.lake import table
 
         at = table.version(self.lake, TABLE)
         return {shard: of_shard(self.lake, at, self.snapshot, shard) for shard in shards}
@@ -137,7 +138,7 @@ def lock(lake: str, snapshot: str) -> Any:
 
 def fetch(lake: str, wanted: Iterable[tuple[str, Place]]) -> dict[str, Response]:
     """Answers by hash from the partitions in which they lie."""
-    from crawlmill import table
+    from crawlmill.lake import table
 
     at = table.version(lake, TABLE)
     found = {}

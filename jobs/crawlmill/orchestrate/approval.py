@@ -15,7 +15,8 @@ from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 
-from crawlmill import answers, layout
+from crawlmill import layout
+from crawlmill.protocol import answers
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -16,7 +16,7 @@ import pendulum
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from crawlmill import snapshot
+from crawlmill.lake import snapshot
 from crawlmill.orchestrate import crawls
 
 if TYPE_CHECKING:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import yaml
 
-from crawlmill import lake_files, layout, snapshot
+from crawlmill import layout
 from crawlmill.errors import UserError
-from crawlmill.lake_files import File
+from crawlmill.lake import snapshot
 from crawlmill.sources import listing
+from crawlmill.storage import lake_files
+from crawlmill.storage.lake_files import File
 
 FOUND = "_control/crawls.json"  # in the lake
 FURTHER = "CRAWLMILL_CALENDAR"  # environment variable: path of a further list
@@ -35,7 +37,7 @@ def known(further: str | None = None, found: Path | File | None = None) -> dict[
     Raises:
         UserError: a list cannot be read, or two snapshots start on one day (Airflow tells runs of a calendar apart by day).
     """
-    days: dict[str, date] = yaml.safe_load(resources.files("crawlmill").joinpath("crawls.yaml").read_text())
+    days: dict[str, date] = yaml.safe_load(resources.files("crawlmill.orchestrate").joinpath("crawls.yaml").read_text())
     path = further if further is not None else os.environ.get(FURTHER)
     if path:
         days |= read_collinfo(Path(path))

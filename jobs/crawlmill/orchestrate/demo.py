@@ -9,19 +9,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from crawlmill import funnel, ledger, pins
 from crawlmill.errors import CrawlmillError, UserError
+from crawlmill.explain import funnel
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate import crawls, freshness, processes, service
 from crawlmill.orchestrate.instance import Instance, environment, require_free
 from crawlmill.orchestrate.progress import Progress
 from crawlmill.orchestrate.rest import Airflow
-from crawlmill.orchestrate.service import Say
+from crawlmill.orchestrate.service import Say, aloud
 
 INGEST, PUBLISH = "ingest_snapshot", "publish_corpus"
 LIMIT = 3600.0  # seconds for ingestion and publication together; minutes are usual
 
 
-def demo(port: int = 8080, state: Path | None = None, snapshots: int = 2, say: Say = print) -> int:
+def demo(port: int = 8080, state: Path | None = None, snapshots: int = 2, say: Say = aloud) -> int:
     """Run the demo in a fresh lake. Returns the exit code: 0 when the newest `snapshots` are in the corpus, 1 when a task failed.
 
     Airflow stays up when standard output is a terminal, else everything that was started is stopped.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawlmill import ledger, pins
+from crawlmill.lake import ledger, pins
 
 
 def news(lake: str) -> str | None:

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from crawlmill import layout, session
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.protocol import session
 
 PORT = "CRAWLMILL_PORT"  # environment variable: port of the UI
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import table
+from crawlmill.lake import table
 
 if TYPE_CHECKING:
-    from crawlmill.ledger import RunRow
+    from crawlmill.lake.ledger import RunRow
 
 NAMESPACE = "file"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from crawlmill import ledger, pins
 from crawlmill.errors import CrawlmillError
+from crawlmill.lake import ledger, pins
 from crawlmill.orchestrate.rest import Airflow
 from crawlmill.orchestrate.service import Say
 

@@ -30,7 +30,7 @@ def wait_for_snapshots(snapshots: str, lake: str, hours: str, dag_run: Any = Non
     """Done when dedup has settled every snapshot of the set; fails, naming those that lack, when the wait has been long enough."""
     from datetime import UTC, datetime
 
-    from crawlmill import release
+    from crawlmill.releases import release
 
     lacking = release.missing(layout.lake_root(lake), [name.strip() for name in snapshots.split(",")])
     if lacking and datetime.now(UTC) - dag_run.start_date >= timedelta(hours=float(hours)):

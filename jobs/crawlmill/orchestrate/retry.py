@@ -15,7 +15,7 @@ from crawlmill.errors import AnswerNeeded, CriticalFailure, Fenced, SourceUnavai
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# SparkSubmitHook's exception ends in the exit code and the tail of the output; the markers are those that `crawlmill.command` prints.
+# SparkSubmitHook's exception ends in the exit code and the tail of the output; the markers are those that `crawlmill.protocol.command` prints.
 EXIT_CODE = re.compile(r"Error code is: (-?\d+)")
 FINAL = re.compile(f"crawlmill: (?:{'|'.join(error.kind for error in (AnswerNeeded, CriticalFailure, Fenced, UserError))}): .*")
 TRANSIENT = f"crawlmill: {SourceUnavailable.kind}: "

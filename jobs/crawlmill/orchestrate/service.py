@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from crawlmill import layout
@@ -25,6 +26,7 @@ from crawlmill.orchestrate.instance import Instance
 from crawlmill.orchestrate.rest import Airflow
 
 Say = Callable[[str], None]
+aloud: Say = partial(print, flush=True)  # a file or a pipe, too, shows each line when it is said
 # The log servers are for workers on other machines; here the API server reads the files.
 COMPONENTS = {
     "api-server": ["api-server"],
@@ -48,7 +50,7 @@ def homes(state: Path | None = None) -> dict[str, Path]:
     return {"up": root / "airflow", "demo": root / "demo" / "airflow"}
 
 
-def up(port: int = 8080, state: Path | None = None, say: Say = print) -> Instance:
+def up(port: int = 8080, state: Path | None = None, say: Say = aloud) -> Instance:
     """Start Airflow and wait until it is ready; where it already runs, say so. Returns the instance.
 
     Args:
@@ -132,7 +134,7 @@ def _wait_ready(instance: Instance) -> None:
     raise CrawlmillError(f"Airflow was not ready after {START_LIMIT:.0f} s; see the logs in {instance.processes}")
 
 
-def down(state: Path | None = None, say: Say = print) -> bool:
+def down(state: Path | None = None, say: Say = aloud) -> bool:
     """Stop what `up` and `demo` started, by process id; says so where nothing runs. Returns whether something was stopped."""
     stopped = []
     for home in homes(state).values():
@@ -142,7 +144,7 @@ def down(state: Path | None = None, say: Say = print) -> bool:
 
 
 def backfill(
-    first: date, last: date, active: int = 2, reprocess: str = "none", state: Path | None = None, say: Say = print,
+    first: date, last: date, active: int = 2, reprocess: str = "none", state: Path | None = None, say: Say = aloud,
     backwards: bool = False,
 ) -> list[str]:  # fmt: skip
     """Ingest every snapshot whose crawl began in a range of days, by a backfill of the Airflow that is up. Returns their ids.

@@ -15,12 +15,12 @@ from airflow.sdk import Asset, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from crawlmill import layout
+from crawlmill.lake.pins import EVERY, WRITTEN_BY
 from crawlmill.orchestrate import alerts
 from crawlmill.orchestrate.links import LINKS
 from crawlmill.orchestrate.priority import ScheduledFirst
 from crawlmill.orchestrate.retry import StageRetryPolicy
 from crawlmill.orchestrate.submit import StageSubmit, placement
-from crawlmill.pins import EVERY, WRITTEN_BY
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions._internal.node import DAGNode
@@ -96,7 +96,7 @@ def check(stage: str, snapshot: str) -> Any:
 
     @task(task_id="check", outlets=[Asset(table) for table in TABLES[stage]])
     def read_verdict(snapshot: str, lake: str, outlet_events: Any = None) -> dict[str, Any]:
-        from crawlmill import ledger
+        from crawlmill.lake import ledger
 
         run = ledger.verdict(layout.lake_root(lake), stage, snapshot)
         if run is None:
@@ -139,7 +139,7 @@ def stage_group(stage: str, summary: str, snapshot: str | None = SNAPSHOT) -> DA
 def recycles() -> bool:
     """Whether this installation's recipe recycles; without an answer, it does not."""
     from crawlmill.errors import UserError
-    from crawlmill.recipe_file import read_keys
+    from crawlmill.recipes.recipe_file import read_keys
 
     try:
         return bool((read_keys(layout.recipe_path()).get("recycle") or {}).get("hooks"))
@@ -164,8 +164,9 @@ def extract_group(summary: str) -> DAGNode:
 @task(task_id="plan")
 def plan(params: Any = None, run_id: Any = None, partition_key: str | None = None) -> list[dict[str, Any]]:
     """Name and arguments of each extract job. Wrong input (unknown snapshot, bad recipe) ends here, once; a silent source is asked again."""
-    from crawlmill import crawl, recipe
     from crawlmill.errors import SourceUnavailable, UserError
+    from crawlmill.protocol import crawl
+    from crawlmill.recipes import recipe
 
     snapshot = partition_key or params["snapshot"]
     try:

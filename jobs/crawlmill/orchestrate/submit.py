@@ -17,7 +17,7 @@ from crawlmill.orchestrate import links
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from crawlmill.ledger import RunRow
+    from crawlmill.lake.ledger import RunRow
 
 
 _SAYS = re.compile(r"Spark application (\S+)(?: (https?://\S+))?$")  # the first line of `session.build`
@@ -85,7 +85,7 @@ class StageSubmit(SparkSubmitOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """What OpenLineage's provider asks of a task that is done: the tables that the stage's last released run read and wrote."""
-        from crawlmill import ledger, pins
+        from crawlmill.lake import ledger, pins
         from crawlmill.orchestrate import lineage
 
         given = arguments(self.application_args or [])
@@ -120,7 +120,9 @@ def lend_connection() -> None:
 
 def up_to_date(name: str, words: list[str]) -> RunRow | None:
     """The released run that makes a job with these arguments needless, by the same rule as the job itself applies."""
-    from crawlmill import ledger, pins, recipe, stage
+    from crawlmill.lake import ledger, pins
+    from crawlmill.protocol import stage
+    from crawlmill.recipes import recipe
 
     given = arguments(words)
     lake, snapshot = layout.lake_root(given["--lake"]), given.get("--snapshot", pins.EVERY)

@@ -54,7 +54,8 @@ class TakedownApproval(HITLOperator):
 
     def execute(self, context: Context) -> None:
         """Ask."""
-        from crawlmill import orders, takedown_cli
+        from crawlmill.takedowns import orders
+        from crawlmill.verbs import takedown_cli
 
         order = orders.make(self.names.split(), "", "")
         found = takedown_cli.preview(layout.lake_root(self.lake), order.name)

@@ -15,9 +15,11 @@ from typing import Any
 from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from crawlmill import lake_files, layout, snapshot
+from crawlmill import layout
 from crawlmill.errors import SourceUnavailable, UserError
+from crawlmill.lake import snapshot
 from crawlmill.orchestrate import crawls
+from crawlmill.storage import lake_files
 
 EVERY = "CRAWLMILL_WATCH"  # environment variable: cron expression of the watch
 DEFAULT = "23 */6 * * *"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawlmill import layout
-from crawlmill.defined_at import Rulebook
+from crawlmill.recipes.defined_at import Rulebook
 from crawlmill.text_table import printable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crawlmill.errors import UserError
-from crawlmill.limit_table import finite
+from crawlmill.recipes.limit_table import finite
 
 PRICE, CORES = "CRAWLMILL_CORE_HOUR_PRICE", "CRAWLMILL_CORES"  # environment variables
 LOCAL = 2.0  # cores of the default master, local[2,4]

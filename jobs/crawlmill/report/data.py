@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 import crawlmill
-from crawlmill import cluster_stats, funnel, ledger, pins, recycle_report, sampling
-from crawlmill.defined_at import Rulebook
+from crawlmill.dedup import cluster_stats
 from crawlmill.errors import UserError
-from crawlmill.lookup import Reader, dataset, part
+from crawlmill.explain import funnel, recycle_report, sampling
+from crawlmill.lake import ledger, pins
+from crawlmill.recipes.defined_at import Rulebook
 from crawlmill.report import cost, histograms
+from crawlmill.rows.lookup import Reader, dataset, part
 from crawlmill.text import signals
 
 TOP = 10

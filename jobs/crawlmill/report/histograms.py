@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from crawlmill import whatif
-from crawlmill.lookup import dataset, part
-from crawlmill.recipe import Gate
+from crawlmill.explain import whatif
+from crawlmill.recipes.recipe import Gate
+from crawlmill.rows.lookup import dataset, part
 from crawlmill.text import rules, signals
 
 BINS = 40  # over the middle 98 % of a signal's values; what lies beyond is in the outer bins

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
-from crawlmill import orders
 from crawlmill.errors import CrawlmillError
 from crawlmill.sources import fetch
 from crawlmill.sources.guard import Progress, guarded
@@ -17,11 +16,12 @@ from crawlmill.sources.pages import read_pages
 from crawlmill.sources.patience import Patience
 from crawlmill.sources.quarantine import Entry, Place, Quarantine
 from crawlmill.sources.selection import selection
+from crawlmill.takedowns import orders
 from crawlmill.text import charset, html, url
 from crawlmill.text.options import Options
 
 if TYPE_CHECKING:
-    from crawlmill.recipe_extract import Extract
+    from crawlmill.recipes.recipe_extract import Extract
 
 BATCH_CHARS = 4 << 20
 BATCH_ROWS = 1000

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from crawlmill.errors import UserError
-from crawlmill.snapshot import SNAPSHOT
+from crawlmill.lake.snapshot import SNAPSHOT
 from crawlmill.sources import fetch
 from crawlmill.sources.patience import Patience
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from crawlmill import lake_files
-from crawlmill.snapshot import parse
+from crawlmill.lake.snapshot import parse
+from crawlmill.storage import lake_files
 
 Place = tuple[int, int]  # offset and length of a record in its crawl file
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from crawlmill import orders
 from crawlmill.sources import lists
+from crawlmill.takedowns import orders
 from crawlmill.text.url import host
 
 if TYPE_CHECKING:
-    from crawlmill.orders import Orders
-    from crawlmill.recipe_extract import Select
+    from crawlmill.recipes.recipe_extract import Select
+    from crawlmill.takedowns.orders import Orders
 
 Verdict = tuple[str, str] | None  # reason and message of a reject
 

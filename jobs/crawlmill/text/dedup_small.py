@@ -31,7 +31,7 @@ from crawlmill.text.minhash import sketches
 from crawlmill.text.shingle_set import MOST, compare
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Dedup, Recipe, Sketch
+    from crawlmill.recipes.recipe import Dedup, Recipe, Sketch
 
 Bucket = tuple[str, int, int]  # scope, band, key
 Met = tuple[str, str, str]  # the scope in which two contents met, and they, the lesser first

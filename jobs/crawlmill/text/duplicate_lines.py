@@ -20,7 +20,7 @@ import xxhash
 from crawlmill.text.shingle import normalise
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Lines
+    from crawlmill.recipes.recipe import Lines
 
 Span = tuple[int, int]
 _DROPPED = regex.compile(r"[^\p{L}\p{M}\p{N}\n]+")

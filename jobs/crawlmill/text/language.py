@@ -14,7 +14,7 @@ from crawlmill.text.language_opinions import Candidate, Opinions, opinions
 from crawlmill.text.script import shares
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Identify, Recipe
+    from crawlmill.recipes.recipe import Identify, Recipe
 
 __all__ = [
     "LANGUAGES",

@@ -21,7 +21,7 @@ from crawlmill.text.shingle import HASH_BITS, Hashes, Ints, offsets, shingle
 from crawlmill.text.shingle_set import encode_all
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Sketch as Options
+    from crawlmill.recipes.recipe import Sketch as Options
 
 _CHUNK = 1 << 16  # hashes permuted at once: they stay in the processor's cache
 

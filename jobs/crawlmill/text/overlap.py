@@ -23,7 +23,7 @@ from crawlmill.errors import UserError
 from crawlmill.text.shingle import Ints, Words, ngrams
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Reference
+    from crawlmill.recipes.recipe import Reference
 
 
 @dataclass(frozen=True)

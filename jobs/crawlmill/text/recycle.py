@@ -20,7 +20,7 @@ from crawlmill.text.hooks.interface import Document, Step
 from crawlmill.text.hooks.registry import chosen
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Bucket, Gate, Recycle
+    from crawlmill.recipes.recipe import Bucket, Gate, Recycle
 
 RULES_FAILED = "rules_failed"
 QUALITY_BUCKET = "quality_bucket"

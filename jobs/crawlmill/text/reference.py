@@ -25,7 +25,7 @@ from crawlmill.text.stopwords import as_hashes
 from crawlmill.text.words import VANISHING, Hashes, Tokens, composed, plain_words, tokenize
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Measure, Resource
+    from crawlmill.recipes.recipe import Measure, Resource
 
 SCHEME = "tokens/2"
 BUCKETS = 10_000  # RedPajama-V2's

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from crawlmill.recipe import Gate
+    from crawlmill.recipes.recipe import Gate
 
 SELECTED = "language_selected"
 """The rule that a list `gate.languages` makes: value 1 for a language of the list, else 0."""
@@ -130,7 +130,7 @@ def judge(gate: Gate) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 
     Rows come out in the order they came in. A batch without `language_script` is judged by language alone.
     """
-    from crawlmill.recipe import canonical_hash
+    from crawlmill.recipes.recipe import canonical_hash
 
     key = canonical_hash({"gate": gate.model_dump(mode="json")})
     find, around = finder(gate), turned(gate)

@@ -27,7 +27,7 @@ from crawlmill.text.ngrams import roll
 from crawlmill.text.words import Hashes, composed, plain_words, tokenize
 
 if TYPE_CHECKING:
-    from crawlmill.recipe_scorers import Scorer
+    from crawlmill.recipes.recipe_scorers import Scorer
 
 Scores = list[float | None]
 LATER = ("external", "buckets", "ccnet", "bertin")

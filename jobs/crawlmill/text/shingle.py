@@ -31,7 +31,7 @@ import regex
 import xxhash
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Sketch
+    from crawlmill.recipes.recipe import Sketch
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]

@@ -19,7 +19,7 @@ from crawlmill.text.signals_redpajama import LINE_SIGNALS, line_values
 from crawlmill.text.stopwords import stop_words
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Measure, Recipe
+    from crawlmill.recipes.recipe import Measure, Recipe
     from crawlmill.text.words import Hashes
 
 __all__ = ["DEFINITION", "SIGNALS", "Signal", "Values", "measure", "measure_batch", "measure_page", "measure_rows"]

@@ -12,7 +12,7 @@ from crawlmill.text.ngrams import roll
 from crawlmill.text.page import Page, Signal, Values
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Importance, Measure, Resource
+    from crawlmill.recipes.recipe import Importance, Measure, Resource
 
 _FLOOR = 1e-8  # as in RedPajama-V2: added to the probability of a length
 DOMAINS = ("wikipedia", "books", "openwebtext")

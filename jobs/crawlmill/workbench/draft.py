@@ -10,8 +10,10 @@ from typing import Any
 
 import yaml
 
-from crawlmill import fence, layout, recipe
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.lake import fence
+from crawlmill.recipes import recipe
 from crawlmill.text.rules import SCORE
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from crawlmill.errors import UserError
-from crawlmill.recipe_file import suggestion
+from crawlmill.recipes.recipe_file import suggestion
 
 LONGEST, MOST_NODES = 500, 120
 Column = Any  # numpy array of float64, one number a document, NaN for null

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from crawlmill import pins, whatif
 from crawlmill.errors import UserError
-from crawlmill.lookup import Reader, dataset, part
-from crawlmill.snapshot import MAX_SHARDS
+from crawlmill.explain import whatif
+from crawlmill.lake import pins
+from crawlmill.lake.snapshot import MAX_SHARDS
+from crawlmill.rows.lookup import Reader, dataset, part
 from crawlmill.text import rules
 
 SIZE = 10_000

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
-from crawlmill import excerpts, trial
 from crawlmill.errors import UserError
-from crawlmill.recipe import Gate, canonical_hash
+from crawlmill.explain import excerpts, trial
+from crawlmill.recipes.recipe import Gate, canonical_hash
 from crawlmill.text import rules
 from crawlmill.workbench.expression import Condition
 from crawlmill.workbench.sample import Sample

@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException as Refused
 
-from crawlmill import layout, ledger
-from crawlmill import snapshot as snapshots
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.lake import ledger
+from crawlmill.lake import snapshot as snapshots
 from crawlmill.orchestrate.pages.access import Access
 from crawlmill.orchestrate.pages.html import page, stylesheet
 
@@ -81,14 +82,16 @@ def build(access: Access) -> FastAPI:
 
 def over_time() -> HTMLResponse:
     """Funnel, keep rates and languages of every snapshot."""
-    from crawlmill import over_time
+    from crawlmill.explain import over_time
 
     return page("snapshots.html", "Snapshots", page="./", **over_time.gather(layout.lake_root()))
 
 
 def why(asked: str = Query("", alias="page", max_length=4096)) -> HTMLResponse:
     """The search box, and what is known of the page that was asked for."""
-    from crawlmill import defined_at, why, why_cli
+    from crawlmill.explain import why
+    from crawlmill.recipes import defined_at
+    from crawlmill.verbs import why_cli
 
     name = asked.strip()
     found = why.explain(layout.lake_root(), name, defined_at.rulebook()) if name else None
@@ -154,8 +157,8 @@ def _kept(lake: str, snapshot: str, gate: ledger.RunRow, documents: int) -> HTML
 @lru_cache(maxsize=8)
 def _made(lake: str, snapshot: str, versions: tuple[int, ...], recipe: str, changed: int) -> str:
     """The report, made again only where the ledger, the verdicts of expectations or the recipe have changed."""
-    from crawlmill import defined_at
     from crawlmill import report as reports
+    from crawlmill.recipes import defined_at
     from crawlmill.report import data
 
     return reports.render(data.gather(lake, snapshot, defined_at.rulebook(recipe))).encode("utf-8", "replace").decode()
@@ -169,7 +172,8 @@ def _versions(lake: str) -> tuple[int, ...]:
 
 def stage(access: Access, dag_id: str, run_id: str, task_id: str) -> HTMLResponse:
     """What a task's stage wrote: tables, versions, counts, verdict."""
-    from crawlmill import over_time, pins
+    from crawlmill.explain import over_time
+    from crawlmill.lake import pins
 
     run, name = access.find(dag_id, run_id), task_id.partition(".")[0]
     if run is None:
@@ -185,8 +189,9 @@ def stage(access: Access, dag_id: str, run_id: str, task_id: str) -> HTMLRespons
 
 def table(name: str, version: int | None = None) -> HTMLResponse:
     """A table's versions and columns."""
-    from crawlmill import contract, table_log
-    from crawlmill import table as tables
+    from crawlmill.contracts import contract
+    from crawlmill.lake import table as tables
+    from crawlmill.lake import table_log
 
     lake = layout.lake_root()
     if name not in contract.all_tables():

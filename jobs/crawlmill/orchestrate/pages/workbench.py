@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import Depends, FastAPI, Form, Query, Request
 from fastapi.responses import HTMLResponse
 
-from crawlmill import layout, ledger
-from crawlmill import snapshot as snapshots
+from crawlmill import layout
 from crawlmill.errors import UserError
+from crawlmill.lake import ledger
+from crawlmill.lake import snapshot as snapshots
 from crawlmill.orchestrate.pages.access import Access, same_origin
 from crawlmill.orchestrate.pages.html import page
 
@@ -91,7 +92,7 @@ def _languages(lake: str, snapshot: str) -> dict[str, int]:
     run = ledger.released(lake, "gate", snapshot)
     told = run.by_language if run else {}
     if not told:
-        from crawlmill import funnel
+        from crawlmill.explain import funnel
 
         found = funnel.of(lake, snapshot)
         told = {line.language: line.documents for line in found.lines} if found else {}
@@ -100,7 +101,7 @@ def _languages(lake: str, snapshot: str) -> dict[str, int]:
 
 @lru_cache(maxsize=16)
 def _loaded(path: str, changed: int) -> Any:
-    from crawlmill import recipe
+    from crawlmill.recipes import recipe
 
     return recipe.load(path).gate
 
@@ -112,7 +113,7 @@ def _gate(path: str) -> Any:
 
 
 def _try(lake: str, snapshot: str, asked: Asked) -> Any:
-    from crawlmill.recipe_file import suggestion
+    from crawlmill.recipes.recipe_file import suggestion
     from crawlmill.workbench import draft, expression, sample, trying
 
     drawn = sample.draw(lake, snapshot, asked.language or None)
@@ -133,7 +134,7 @@ def _try(lake: str, snapshot: str, asked: Asked) -> Any:
 
 def _save(lake: str, asked: Asked, name: str) -> Path:
     """Write what was tried as a draft. Raises UserError where the gate has no rule for it."""
-    from crawlmill import trial
+    from crawlmill.explain import trial
     from crawlmill.text import rules, signals
     from crawlmill.workbench import draft, expression
 

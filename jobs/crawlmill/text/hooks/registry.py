@@ -14,7 +14,7 @@ from crawlmill.errors import UserError
 from crawlmill.text.hooks.interface import Hook, Options, fault
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import HookSpec
+    from crawlmill.recipes.recipe import HookSpec
 
 GROUP = "crawlmill.hooks"
 SHIPPED = (

@@ -16,7 +16,7 @@ from crawlmill.text.hooks.interface import Document, Hook, Options, Outcome, Ste
 from crawlmill.text.hooks.registry import Chosen, chosen
 
 if TYPE_CHECKING:
-    from crawlmill.recipe import Rewrite
+    from crawlmill.recipes.recipe import Rewrite
 
 ROUNDS = 8  # of asking that one hook may have
 Answer = Callable[[Hook, Any], Any]  # the response to a hook's request; None: not answered yet

@@ -1,0 +1,1 @@
+"""Tables: written once, fenced, pinned, recorded and kept whole."""

@@ -1,0 +1,1 @@
+"""How a stage runs: arguments, session, transform, commit, counts, expectations, verdict."""

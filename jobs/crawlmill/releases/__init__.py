@@ -1,0 +1,1 @@
+"""Named releases of the corpus: made, described, exported."""

@@ -1,0 +1,1 @@
+"""Scorers and scores: trained, loaded, and their thresholds."""

@@ -1,0 +1,1 @@
+"""Files of a lake, on a disk or in a bucket."""

@@ -1,0 +1,1 @@
+"""Pages that must go: orders, deletions, and the releases that follow."""

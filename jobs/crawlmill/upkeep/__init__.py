@@ -1,0 +1,1 @@
+"""What keeps a lake small, readable and whole over months."""
