@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import Any, ClassVar
 
@@ -199,9 +200,10 @@ def snapshots(source: str | None) -> None:
     Example: crawlmill snapshots --source /tmp/crawl
     """
     from crawlmill.sources.listing import collinfo
+    from crawlmill.text_table import printable
 
     for info in collinfo(layout.source_root(source)):
-        click.echo(f"{info.id}  {info.name}")
+        click.echo(printable(f"{info.id}  {info.name}"))
 
 
 @cli.command()
@@ -244,9 +246,19 @@ def sample_crawl(directory: str, serve: int | None) -> None:
         server.serve(Path(directory), serve)
 
 
+def _sound(words: list[str]) -> None:
+    """Raise UserError for a word that no verb can do anything with: bytes that are no text, or a number beyond 64 bits."""
+    for word in words:
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise UserError(f"{ascii(word)[:100]} is no text in UTF-8: write it in this terminal's encoding, or rename the file")
+        if re.fullmatch(r"(?:--?[a-z-]+=?)?-?\d{19,}", word):
+            raise UserError(f"{word[:100]} is too large a number")
+
+
 def main() -> None:
     """Entry point: one sentence and an exit code instead of a traceback."""
     try:
+        _sound(sys.argv[1:])
         sys.exit(cli(prog_name="crawlmill", standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

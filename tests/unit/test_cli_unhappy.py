@@ -193,3 +193,28 @@ def test_a_lake_that_may_not_be_read_is_not_called_empty(
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         command.told(ZeroDivisionError())
+
+
+WORDS = [("why", "caf\udce9"), ("history", "runs", "-n", "9" * 20), ("sample", f"--seed={'9' * 40}"), ("report", S, "--out", "caf\udce9.html"),
+         ("funnel", "--lake", "/nowhere/caf\udce9"), ("diff", "0", "-" + "9" * 20)]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WORDS, ids=lambda words: words[0])
+def test_words_that_are_no_text_or_no_number(
+    words: tuple[str, ...], lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.create_all(lake)
+    monkeypatch.setenv("CRAWLMILL_LAKE", lake)
+    assert "is no text in UTF-8" in (said := user_error(monkeypatch, capsys, *words)) or "is too large a number" in said
+
+
+def test_a_recipe_without_an_end_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], crawl: Path
+) -> None:
+    said = user_error(monkeypatch, capsys, "plan", S, "--recipe", "/dev/zero", "--source", str(crawl))
+    assert "recipe /dev/zero is larger than 16 MB" in said
+
+
+def test_a_server_s_words_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.end(UserError("the server says \x1b[2J\rall is well\u202e:\nso be it")) == 2
+    assert capsys.readouterr().err == "crawlmill: user error: the server says \\x1b[2J\\rall is well\\u202e:\nso be it\n"

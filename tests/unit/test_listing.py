@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from crawlmill.cli import cli
 from crawlmill.errors import UserError
 from crawlmill.sources import listing
 
@@ -100,3 +103,30 @@ def test_the_nearest_ids_are_those_nearest_in_time() -> None:
     assert listing.nearest("CC-MAIN-2026-44", known) == ["CC-MAIN-2026-39", "CC-MAIN-2026-34", "CC-MAIN-2026-04"]
     assert listing.nearest("CC-MAIN-2026-01", known, 2) == ["CC-MAIN-2025-51", "CC-MAIN-2026-04"]
     assert listing.nearest("CC-MAIN-2O26-39", known, 1) == ["CC-MAIN-2026-39"]
+
+
+def test_a_listing_that_unfolds_without_end_is_refused(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred kilobytes of gzip: a line of a hundred megabytes, or very many lines."""
+    folder = Path(source) / "crawl-data" / SNAPSHOT
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"a" * 100_000_000, 1))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"warc\.paths\.gz has a line of more than 4096 characters"):
+        listing.crawl_files(source, SNAPSHOT)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    monkeypatch.setattr(listing, "MOST", 1_000)
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"".join(b"a/%d\n" % n for n in range(1_001))))
+    with pytest.raises(UserError, match="lists more than 1,000 crawl files"):
+        listing.crawl_files(source, SNAPSHOT)
+
+
+def test_a_list_of_snapshots_that_is_nested_without_end(source: str) -> None:
+    (Path(source) / "collinfo.json").write_text("[" * 200_000)
+    with pytest.raises(UserError, match="is not JSON"):
+        listing.collinfo(source)
+
+
+def test_names_of_snapshots_cannot_steer_the_terminal(source: str) -> None:
+    (Path(source) / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT, "name": "a\x1b[2J\rb\u202e"}]))
+    said = CliRunner().invoke(cli, ["snapshots", "--source", source]).output
+    assert SNAPSHOT in said and not {"\x1b", "\r", "\u202e"} & set(said)

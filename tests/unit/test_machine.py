@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlmill.errors import UserError
+from crawlmill.errors import CrawlmillError, UserError
 from crawlmill.lake import ledger, pins, table
 from crawlmill.lake.ledger import RunRow
 from crawlmill.protocol import command, stage
@@ -41,6 +41,22 @@ def test_sparks_words_about_a_full_disk_become_one_sentence() -> None:
         RuntimeError("An error occurred while calling o91.save.\njava.io.IOException: No space left on device\n\tat x")
     )
     assert isinstance(found, UserError) and str(found).startswith("a disk is full (No space left on device): free space there")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)\n\tat x",
+        "  File x\nMemoryError\n\n\tat org.apache",
+        "terminate called after throwing an instance of 'std::bad_alloc'",
+        "java.lang.OutOfMemoryError: Java heap space\n\tat x",
+        "pyarrow.lib.ArrowMemoryError: malloc of size 1073741824 failed",
+    ],
+)
+def test_words_about_memory_become_one_sentence_and_the_task_is_tried_again(words: str) -> None:
+    found = command.told(RuntimeError(f"An error occurred while calling o91.save.\n{words}"))
+    assert type(found) is CrawlmillError and found.exit_code == 1 and "\n" not in str(found)
+    assert str(found).startswith("memory ran out, or a Python worker of Spark was killed")
 
 
 def test_the_order_of_attempts_does_not_hang_on_a_clock(lake: str) -> None:

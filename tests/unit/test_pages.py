@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crawlmill.explain import funnel, over_time
+from crawlmill.lake import ledger, pins
 from crawlmill.recipes import recipe
 from tests.fixtures import open_pages, seen
 from tests.fixtures.lakes import NEW, OLD, record_id
@@ -102,6 +106,35 @@ def test_snapshots_over_time(client: Any) -> None:
     eligible = sum(row["eligible"] for row in seen.verdicts(seen.documents(NEW)))
     assert f"<td>{seen.SIZE}<td>{eligible}<td>" in text
     assert all(f'<th scope="row">{language}<' in text for language, _ in seen.LABELS)
+
+
+def test_only_what_has_changed_is_counted_again(lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While snapshots are ingested the ledger grows every minute."""
+    counted, whole = list[str](), funnel.of
+
+    def count(lake: str, snapshot: str) -> Any:
+        counted.append(snapshot)
+        return whole(lake, snapshot)
+
+    monkeypatch.setattr(funnel, "of", count)
+    copy = str(shutil.copytree(lake, tmp_path / "copy"))
+
+    def asked() -> list[str]:
+        counted.clear()
+        over_time.gather(copy)
+        return counted
+
+    assert asked() == [OLD, NEW] and asked() == []
+    gate = ledger.released(copy, "gate", NEW)
+    assert gate
+    ledger.append_run(copy, replace(gate, run_id="again", fence=gate.fence + 100, verdict="committed"))
+    assert asked() == [], "nobody has judged it"
+    ledger.append_run(copy, replace(gate, run_id="again", fence=gate.fence + 100))
+    assert asked() == [NEW]
+    publish = ledger.released(copy, "publish", pins.EVERY)
+    assert publish
+    ledger.append_run(copy, replace(publish, run_id="published again", fence=gate.fence + 200))
+    assert asked() == [OLD, NEW]
 
 
 def test_what_a_task_wrote(client: Any) -> None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -55,6 +56,29 @@ def test_a_taken_port_is_named_with_the_remedy(taken: int) -> None:
 def test_a_port_that_is_none_is_refused(port: int) -> None:
     with pytest.raises(UserError, match="is not a port"):
         instances.require_free(port)
+
+
+def test_of_two_ups_at_once_the_second_finds_what_the_first_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start stops what is left in its folder; it must not be what another start is about to finish."""
+    started, said = list[Instance](), list[str]()
+
+    def start(found: Instance) -> Instance:
+        time.sleep(0.5)
+        started.append(found)
+        return found
+
+    monkeypatch.setattr(service, "start", start)
+    monkeypatch.setattr(service, "standing", lambda state: started[0] if started else None)
+    both = [threading.Thread(target=service.up, args=(8080, tmp_path, said.append)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(30)
+    assert len(started) == 1 and sorted(line.partition(":")[0] for line in said) == [
+        "Airflow is already up",
+        "Airflow is up",
+        "another `crawlmill up` is starting Airflow here",
+    ]
 
 
 def test_up_on_a_taken_port_starts_nothing(tmp_path: Path, taken: int) -> None:

@@ -19,24 +19,24 @@ def gather(lake: str) -> dict[str, Any]:
         `snapshots`: snapshot, responses, documents, eligible, kept (None before it is published), rates, open warnings;
         `languages`: language, documents over all snapshots, and a point a snapshot (documents, rate of eligible ones, kept) or None.
     """
-    state = _state(lake)
-    found = [one for name in ledger.released_snapshots(lake, "extract") if (one := _of(lake, name, state))]
+    found = [one for name, state in _states(lake).items() if (one := _of(lake, name, state))]
     waiting: dict[str, int] = {}
     for row in ledger.open_warnings(lake):
         waiting[row["snapshot"]] = waiting.get(row["snapshot"], 0) + 1
     return {"snapshots": [_snapshot(one, waiting.get(one.snapshot, 0)) for one in found], "languages": _languages(found)}
 
 
-def _state(lake: str) -> int:
-    """What tells whether anything can have changed: the version of the ledger."""
-    from deltalake import DeltaTable
-
-    return int(DeltaTable(f"{lake}/runs").version()) if DeltaTable.is_deltatable(f"{lake}/runs") else -1
+def _states(lake: str) -> dict[str, tuple[object, ...]]:
+    """Of each snapshot that has passed extract, in order, what its funnel rests on: the last released run of each of its stages, and of publish."""
+    latest = {(run.snapshot, run.stage): (run.run_id, run.fence) for run in ledger.runs(lake) if run.verdict in ledger.RELEASED}
+    names = sorted(snapshot for snapshot, stage in latest if stage == "extract")
+    published = latest.get((pins.EVERY, "publish"))
+    return {name: (published, *sorted((stage, run) for (of, stage), run in latest.items() if of == name)) for name in names}
 
 
 @lru_cache(maxsize=512)
-def _of(lake: str, snapshot: str, state: int) -> funnel.Funnel | None:
-    """A funnel; counted again only after the ledger has grown."""
+def _of(lake: str, snapshot: str, state: tuple[object, ...]) -> funnel.Funnel | None:
+    """A funnel; counted again only where what it rests on has changed: while one snapshot is being ingested, the others stand."""
     return funnel.of(lake, snapshot)
 
 

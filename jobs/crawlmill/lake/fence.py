@@ -38,15 +38,24 @@ def draw(lake: str, stage: str, snapshot: str, shards: Sequence[int] | None, run
 
     `at_least` is the greatest token that the ledger knows: should `_control` be lost, tokens go on growing all the same.
     """
-    drawn = lake_files.update(lake, "_control/fence.json", lambda last: str(max(int(last or 0), at_least) + 1).encode())
+    last = "_control/fence.json"
+
+    def grow(before: bytes | None) -> bytes:
+        return str(max(int(lake_files.parsed(lake, last, before, 0)), at_least) + 1).encode()
+
+    drawn, holders = lake_files.update(lake, last, grow), _holders(stage, snapshot)
     token, mine = int(drawn), None if shards is None else sorted(shards)
 
     def hold(before: bytes | None) -> bytes:
         # An earlier holder whose shards are all taken over needs no entry any more.
-        held = [entry for entry in json.loads(before or b"[]") if entry["token"] > token or not _covers(mine, entry["shards"])]
+        held = [
+            entry
+            for entry in lake_files.parsed(lake, holders, before, [])
+            if entry["token"] > token or not _covers(mine, entry["shards"])
+        ]
         return json.dumps([*held, {"shards": mine, "token": token, "run_id": run_id}]).encode()
 
-    lake_files.update(lake, _holders(stage, snapshot), hold)
+    lake_files.update(lake, holders, hold)
     return token
 
 
@@ -55,7 +64,8 @@ def _covers(mine: Sequence[int] | None, shards: Sequence[int] | None) -> bool:
 
 
 def _held(lake: str, stage: str, snapshot: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(lake_files.read(lake, _holders(stage, snapshot)) or b"[]")
+    name = _holders(stage, snapshot)
+    found: list[dict[str, Any]] = lake_files.parsed(lake, name, lake_files.read(lake, name), [])
     return found
 
 

@@ -17,7 +17,7 @@ Length = tuple[int, int]  # version, rows
 
 def known(lake: str, table: str) -> Length:
     """How long a table was at least; (-1, 0) where nobody has said."""
-    held = json.loads(lake_files.read(lake, FILE) or b"{}").get(table) or {"version": -1, "rows": 0}
+    held = lake_files.parsed(lake, FILE, lake_files.read(lake, FILE), {}).get(table) or {"version": -1, "rows": 0}
     return held["version"], held["rows"]
 
 
@@ -36,7 +36,7 @@ def forget(lake: str, table: str, version: int, rows: int) -> None:
 
 def _keep(lake: str, table: str, version: int, rows: int, grows: bool) -> None:
     def change(before: bytes | None) -> bytes:
-        held = json.loads(before or b"{}")
+        held = lake_files.parsed(lake, FILE, before, {})
         old = held.get(table, {"version": -1, "rows": 0}) if grows else {"version": -1, "rows": 0}
         held[table] = {"version": max(version, old["version"]), "rows": max(rows, old["rows"])}
         return json.dumps(held, sort_keys=True).encode()

@@ -88,8 +88,13 @@ def read_collinfo(path: Path | File) -> dict[str, date]:
         listed = listing.parse_collinfo(json.loads(path.read_text()), str(path))
         return {crawl.id: date.fromisoformat(crawl.from_[:10]) for crawl in listed if snapshot.SNAPSHOT.fullmatch(crawl.id)}
     except (OSError, ValueError, UserError) as error:
-        remedy = "it must be a JSON list of objects with `id` and `from`, like the index server's collinfo.json"
-        raise UserError(f"the list of snapshots {path} ({FURTHER}) cannot be read: {error}; {remedy}") from error
+        told, remedy = (
+            f"{path} ({FURTHER})",
+            "it must be a JSON list of objects with `id` and `from`, like the index server's collinfo.json",
+        )
+        if str(path).endswith(FOUND):
+            told, remedy = str(path), "delete it, and the next look of `watch_crawls` writes it anew"
+        raise UserError(f"the list of snapshots {told} cannot be read: {error}; {remedy}") from error
 
 
 def unknown(name: str, calendar: Mapping[str, date]) -> str:

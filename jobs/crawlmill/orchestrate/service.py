@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -60,12 +62,26 @@ def up(port: int = 8080, state: Path | None = None, say: Say = aloud) -> Instanc
         UserError: the port is taken, or the installation is not complete.
         CrawlmillError: a component ended, or did not become ready in time.
     """
-    if found := standing(state):
-        say(f"Airflow is already up: {found.url} (tables in {found.lake})")
-        return found
-    ready = start(Instance(homes(state)["up"], port, layout.lake_root(), layout.source_root(), _calendar()))
+    with _alone(homes(state)["up"], say):
+        if found := standing(state):
+            say(f"Airflow is already up: {found.url} (tables in {found.lake})")
+            return found
+        ready = start(Instance(homes(state)["up"], port, layout.lake_root(), layout.source_root(), _calendar()))
     say(f"Airflow is up: {ready.url} (no password; tables in {ready.lake}; stop it with `crawlmill down`)")
     return ready
+
+
+@contextmanager
+def _alone(home: Path, say: Say) -> Iterator[None]:
+    """Hold the right to start an Airflow in a folder: a start first stops what is left there, which may be what another `up` is starting."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "start.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `crawlmill up` is starting Airflow here: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def standing(state: Path | None = None) -> Instance | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import uuid
 
@@ -14,6 +15,7 @@ from crawlmill.lake import pins, snapshot
 from crawlmill.protocol.stage import Job, Stage, run
 from crawlmill.recipes import recipe
 from crawlmill.storage import space
+from crawlmill.text_table import printable
 
 
 def main(stage: Stage, arguments: list[str] | None = None) -> int:
@@ -33,30 +35,51 @@ def main(stage: Stage, arguments: list[str] | None = None) -> int:
 
 def end(error: CrawlmillError) -> int:
     """Print the one sentence, after the word for its kind, on standard error; returns the exit code."""
-    print(f"crawlmill: {error.kind}: {error}", file=sys.stderr, flush=True)
+    said = "\n".join(map(printable, str(error).split("\n")))  # a server's own words may be in it
+    print(f"crawlmill: {error.kind}: {said}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
 
+# What Python, its native parts, Java and Spark say of a process without memory. A worker that the kernel killed says nothing itself.
+MEMORY = re.compile(
+    r"MemoryError|bad_alloc|OutOfMemoryError|[mr]e?alloc of size \d+ failed|Python worker exited unexpectedly \(crashed\)|Worker exited prematurely"
+)
+
+# What deltalake raises of a log, besides FileNotFoundError without a number, and Arrow of a data file that was cut or overwritten.
+DAMAGED = {"DeltaError", "TableNotFoundError", "DeltaProtocolError"}
+CUT = re.compile(
+    r"Could not open Parquet input source|Parquet magic bytes|^File too short|Couldn't deserialize thrift|Parquet file size is \d+ bytes"
+)
+
 
 def told(error: Exception) -> CrawlmillError:
-    """One sentence for what the system refuses (no space, no permission, no folder) and for a damaged table; raises any other error again."""
+    """One sentence for what the system refuses (no space, no permission, no folder, no memory) and for a damaged table; raises any other error again."""
     if isinstance(error, OSError) and error.errno in REFUSED:
         where = f"{error.filename}: " if error.filename else ""
         return UserError(f"{where}{error.strerror}: free space, or give a path that can be read and written")
     if space.FULL in str(error):  # Spark's words, pages of them
         return UserError(f"a disk is full ({space.FULL}): {space.remedy()}")
+    if found := MEMORY.search(str(error)):
+        return CrawlmillError(
+            f"memory ran out, or a Python worker of Spark was killed, each time it was tried ({found[0]}): give the job more memory, or fewer tasks at a time "
+            "(infra/RUNBOOK.md, MemoryOut)"
+        )
     if isinstance(error, OSError) and error.errno is None and "S3 error" in str(error):  # deltalake's
         said = " ".join(line.strip(" \x1b[031m↳") for line in str(error).splitlines()[1:4])
         return UserError(
             f"the lake's bucket does not answer or refuses ({said}): check AWS_ENDPOINT_URL, AWS_REGION and the keys"
         )
-    if type(error).__name__ == "DeltaError" or (
-        isinstance(error, FileNotFoundError) and error.errno is None
-    ):  # both are deltalake's
+    if (
+        type(error).__name__ in DAMAGED
+        or (isinstance(error, FileNotFoundError) and error.errno is None)
+        or CUT.search(str(error))
+    ):
         said = next(iter(str(error).splitlines()), "")
-        return CrawlmillError(f"a table of the lake is damaged ({said}): put back what is missing, or ingest into another folder")
+        return CrawlmillError(
+            f"a table of the lake is damaged ({said}): `crawlmill tables` names the file; put back what is missing, or see infra/RUNBOOK.md, TableDamaged"
+        )
     raise error
 
 

@@ -16,6 +16,7 @@ from crawlmill.errors import UserError
 from crawlmill.recipes import limit_table
 
 Where = dict[tuple[str, ...], str]  # key path -> "file line n"
+LARGEST = 16 << 20  # bytes of a recipe file; shipped ones have some thousands
 MOST = 300_000  # values of a recipe; a few aliases of aliases can stand for billions
 
 
@@ -168,11 +169,17 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _parse(path: Path) -> tuple[dict[str, Any], Where]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # a device or a pipe may never end
+            content = file.read(LARGEST + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"recipe {path} cannot be read ({error.__class__.__name__}): give the path of a UTF-8 YAML file"
         ) from None
+    if len(content) > LARGEST:
+        raise UserError(
+            f"recipe {path} is larger than {LARGEST >> 20} MB: give the path of a UTF-8 YAML file, lists in files of their own"
+        )
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)  # the one in C reads the table of limits ten times as fast
     try:
         node = loader.get_single_node()

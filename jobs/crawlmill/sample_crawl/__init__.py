@@ -41,7 +41,7 @@ def write(directory: Path, earlier: int = 0) -> Summary:
 
     Args:
         directory: made where absent; its root then serves as a crawl's base address.
-        earlier: how many smaller snapshots to write beside the two, at most 4; the two are the same to the byte.
+        earlier: how many smaller snapshots to write beside the two: up to 4 of some 70 pages, then up to 20 of a dozen; the two are the same to the byte.
 
     Raises:
         UserError: the directory cannot be written.

@@ -10,7 +10,13 @@ from crawlmill.sample_crawl.templates import NAMES, Content, render
 from crawlmill.sample_crawl.texts import Article, Language, languages
 
 SNAPSHOTS = ("CC-MAIN-2026-38", "CC-MAIN-2026-43")
-EARLIER = ("CC-MAIN-2026-33", "CC-MAIN-2026-28", "CC-MAIN-2026-23", "CC-MAIN-2026-18")  # written only where they are asked for
+SMALLER = ("CC-MAIN-2026-33", "CC-MAIN-2026-28", "CC-MAIN-2026-23", "CC-MAIN-2026-18")  # written only where they are asked for
+SMALLEST = (  # twenty of a dozen pages each: a long life in minutes
+    "CC-MAIN-2026-13", "CC-MAIN-2026-08", "CC-MAIN-2026-03", "CC-MAIN-2025-50", "CC-MAIN-2025-45", "CC-MAIN-2025-40", "CC-MAIN-2025-35",
+    "CC-MAIN-2025-30", "CC-MAIN-2025-25", "CC-MAIN-2025-20", "CC-MAIN-2025-15", "CC-MAIN-2025-10", "CC-MAIN-2025-05", "CC-MAIN-2024-52",
+    "CC-MAIN-2024-47", "CC-MAIN-2024-42", "CC-MAIN-2024-37", "CC-MAIN-2024-32", "CC-MAIN-2024-27", "CC-MAIN-2024-22",
+)  # fmt: skip
+EARLIER = (*SMALLER, *SMALLEST)
 KINDS = (
     "article", "exact_copy", "near_copy", "far_copy", "boilerplate", "short", "spam", "adult", "lorem", "repetition", "mojibake",
     "personal_data", "empty", "status", "revisit", "binary", "plain_text", "broken",

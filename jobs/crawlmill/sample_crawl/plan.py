@@ -7,7 +7,7 @@ from functools import cache
 
 from crawlmill.sample_crawl import legacy
 from crawlmill.sample_crawl.oddities import odd_pages
-from crawlmill.sample_crawl.pages import EARLIER, SNAPSHOTS, Page, article_page, notice, template_of, url_of
+from crawlmill.sample_crawl.pages import SMALLER, SMALLEST, SNAPSHOTS, Page, article_page, notice, template_of, url_of
 from crawlmill.sample_crawl.texts import Article, Language, brief, compose, edit, languages, rearrange
 
 OLDER, NEWER = SNAPSHOTS
@@ -28,12 +28,13 @@ def articles_of(language: Language) -> int:
 def pages(snapshot: str) -> tuple[Page, ...]:
     """All captures of a snapshot, in the order of the crawl. Raises KeyError for a snapshot that the sample does not have.
 
-    One of the earlier ones has every fourth page of the older, unchanged.
+    One of the smaller ones has every fourth page of the older, unchanged, one of the smallest every twentieth.
     """
-    if snapshot in EARLIER:
-        return tuple(
-            page for page in pages(OLDER)[EARLIER.index(snapshot) :: len(EARLIER)] if page.file is None and not page.defect
-        )
+    for group in (SMALLER, SMALLEST):
+        if snapshot in group:
+            return tuple(
+                page for page in pages(OLDER)[group.index(snapshot) :: len(group)] if page.file is None and not page.defect
+            )
     builders = {OLDER: _older, NEWER: _newer}
     built = builders[snapshot]
     found = [page for language in languages().values() for page in built(language)]

@@ -23,6 +23,7 @@ from crawlmill.sources.web import WebFile
 
 UNSAFE = re.compile(r"[\x00-\x20\x7f\\?#%]")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LONGEST = 4096  # characters of a line of a listing; Common Crawl's have some 140
 GRACE = 5.0  # seconds that a download gets to notice that nobody reads any more
 
 
@@ -114,15 +115,22 @@ def open_local(path: Path) -> Iterator[BinaryIO]:
 
 
 def lines(source: str, path: str, patience: Patience = Patience()) -> Iterator[str]:
-    """The lines of a gzip-compressed text file, without line ends and without empty ones; raises UserError where it is not gzip or not text."""
+    """The lines of a gzip-compressed text file, without line ends and without empty ones.
+
+    Raises UserError where it is not gzip or not text, or where a line is longer than any path: some kilobytes can unfold to gigabytes.
+    """
+    where = f"{source.rstrip('/')}/{path}"
     with open_file(source, path, patience) as file:
         try:
             with gzip.open(file, "rt", encoding="utf-8", errors="strict") as text:
-                for line in text:
+                while line := text.readline(LONGEST + 1):
+                    if len(line) > LONGEST:
+                        raise UserError(
+                            f"{where} has a line of more than {LONGEST} characters and is no listing: check the crawl source"
+                        )
                     if line := line.strip():
                         yield line
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            where = f"{source.rstrip('/')}/{path}"
             raise UserError(f"{where} is not a whole gzip text file ({error}): fetch or build it again") from None
 
 

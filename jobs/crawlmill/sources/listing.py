@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from crawlmill.sources.patience import Patience
 
 Kind = Literal["warc", "wet"]
 QUICK = Patience(attempts=4, longest=8.0)  # a listing is asked for by people, who want to know soon
+MOST = 1_000_000  # crawl files of a snapshot; Common Crawl's have up to 100,000
 COMMON_CRAWL = "data.commoncrawl.org"
 COMMON_CRAWL_INDEX = "https://index.commoncrawl.org/"  # Common Crawl keeps collinfo.json beside its index, not beside the data
 
@@ -36,7 +38,7 @@ def collinfo(source: str) -> list[CrawlInfo]:
     where = f"{base.rstrip('/')}/collinfo.json"
     try:
         return parse_collinfo(json.loads(fetch.read_bytes(base, "collinfo.json", QUICK)), where)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({error}): check that the source is a crawl mirror") from None
 
 
@@ -55,7 +57,9 @@ def parse_collinfo(data: Any, where: str) -> list[CrawlInfo]:
 def crawl_files(source: str, snapshot: str, kind: Kind = "warc") -> list[str]:
     """Paths of a snapshot's crawl files relative to the source, as listed. Raises UserError: absent or broken listing, none in it, unsafe paths."""
     path = f"crawl-data/{snapshot}/{kind}.paths.gz"
-    found = [fetch.checked_path(line) for line in fetch.lines(source, path, QUICK)]
+    found = [fetch.checked_path(line) for line in islice(fetch.lines(source, path, QUICK), MOST + 1)]
+    if len(found) > MOST:
+        raise UserError(f"{source.rstrip('/')}/{path} lists more than {MOST:,} crawl files: check the crawl source")
     if not found:
         raise UserError(f"{source.rstrip('/')}/{path} lists no crawl files: the snapshot is empty or not published yet")
     doubled = len(found) - len(set(found))

@@ -6,15 +6,19 @@ others left: by hard links and locks in a folder, by conditional PUTs in a bucke
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from crawlmill.errors import UserError
 from crawlmill.storage import bucket
@@ -78,9 +82,12 @@ def replace(root: str, name: str, content: bytes) -> None:
         bucket.put(root, name, content)
         return
     path = Path(root) / name
-    draft = path.with_suffix(".draft")
-    _write(draft, content)
-    draft.replace(path)
+    draft = path.with_name(f".{uuid.uuid4()}.draft")
+    try:
+        _write(draft, content)
+        draft.replace(path)
+    finally:  # on a full disk
+        draft.unlink(missing_ok=True)
 
 
 def update(root: str, name: str, change: Callable[[bytes | None], bytes]) -> bytes:
@@ -93,17 +100,39 @@ def update(root: str, name: str, change: Callable[[bytes | None], bytes]) -> byt
         return content
 
 
+def parsed(root: str, name: str, content: bytes | None, absent: Any) -> Any:
+    """The JSON of a file that says who may write; `absent` where there is no such file.
+
+    Raises UserError for one that is empty or no JSON: taken for absent, it would let a forgotten attempt write, too.
+    """
+    if content is None:
+        return absent
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise UserError(
+            f"{root}/{name} is damaged: put it back from a copy, or delete it while no job of this lake runs (infra/RUNBOOK.md, ControlFileDamaged)"
+        ) from None
+
+
 def append(root: str, name: str, line: str) -> None:
-    """Add a line at a file's end. In a folder that is one write, which a kill of the process does not undo."""
+    """Add a line at a file's end. In a folder that is one write, which a kill of the process does not undo.
+
+    A line that an earlier writer has left half is ended first, so that it does not take this one with it. Raises OSError where this one comes out half.
+    """
     content = f"{line}\n".encode()
     if is_bucket(root):
         bucket.update(root, name, lambda before: (before or b"") + content)
         return
     path = Path(root) / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, content)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            content = b"\n" + content
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -132,6 +161,18 @@ def remove(root: str, name: str) -> None:
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(root: str, hours: float) -> int:
+    """Take away drafts that processes killed so many hours ago have left in a folder; returns how many. A bucket has none."""
+    old = [] if is_bucket(root) else [path for path in Path(root).rglob(".*.draft") if path.is_file()]
+    gone = 0
+    for path in old:
+        with suppress(FileNotFoundError):  # its writer is through
+            if path.stat().st_mtime <= time.time() - 3600 * hours:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 def dated(root: str, folder: str) -> list[tuple[str, datetime]]:

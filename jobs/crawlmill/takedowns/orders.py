@@ -100,7 +100,9 @@ def add(lake: str, order: Order) -> bool:
     with fence.lock(lake, "takedowns"):
         if any(known.name == order.name for known in held(lake)):
             return False
-        lake_files.append(lake, FILE, json.dumps(asdict(order), ensure_ascii=False))
+        line = f"{json.dumps(asdict(order), ensure_ascii=False)}\n".encode()
+        # The list as a whole: half an order, on a full disk, would keep everything out until somebody mends the file.
+        lake_files.update(lake, FILE, lambda before: (before.rstrip(b"\n") + b"\n" if before else b"") + line)
     return True
 
 

@@ -17,6 +17,7 @@ from crawlmill.contracts import contract
 from crawlmill.errors import UserError
 from crawlmill.lake import fence, ledger, pins, superseded, table, table_log
 from crawlmill.lake.ledger import RunRow
+from crawlmill.storage import lake_files
 from crawlmill.upkeep import purge
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def maintain(
             standing = _standing(runs, now - timedelta(days=keep_days))
             taken = purge.purge(lake, name, every, standing, now - timedelta(hours=retention_hours), dry_run)
             done.append(replace(one, removed=one.removed + taken))
+    if not dry_run:
+        lake_files.sweep(lake, retention_hours)
     return done
 
 
