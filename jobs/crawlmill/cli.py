@@ -31,7 +31,8 @@ class Commands(click.Group):
             "why": "why_cli", "sample": "look_cli", "diff": "look_cli", "history": "look_cli", "report": "look_cli",
             "assess": "assess_cli", "judge": "assess_cli",
             "load-scores": "scores_cli", "fit-scores": "scores_cli", "cluster": "scores_cli", "train-scorer": "train_scorer_cli",
-            "try-hook": "try_hook", "estimate": "estimate_cli"}  # fmt: skip
+            "try-hook": "try_hook", "estimate": "estimate_cli", "phases": "mixture_cli",
+            "online-weights": "mixture_cli", "frontier": "frontier"}  # fmt: skip
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [*super().list_commands(context), *self.lazy]
