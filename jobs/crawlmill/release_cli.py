@@ -53,7 +53,10 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
     help="Of the documents; of one seed the smaller is part of the greater.",
 )
 @click.option(
-    "--form", default="", metavar="NAME", help="What rows are: meco, source-aware, conditional, decomposition [the document]."
+    "--form",
+    default="",
+    metavar="NAME",
+    help="What rows are: meco, source-aware, conditional, icp, decomposition [the document].",
 )
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the form; may be repeated.")
 @RECIPE
@@ -70,6 +73,7 @@ def export(
       meco           columns text_prefix, prefix_len, phase; options plain_share, of (host, domain)
       source-aware   a tag of the document in its text; options place (first, last, sentences, words), copies
       conditional    a token before each sentence by a scorer of the recipe; options scorer, limit, drop, good, bad
+      icp            along paths of similar documents of a shard, which is held in memory; columns icp_path, icp_pos
       decomposition  sequences of 2^k + 1 tokens of one document; options end, random; needs --tokenizer
 
     \b

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crawlmill.text import url
+from crawlmill.text import context_order, url
 from crawlmill.text.selection import chance
 from crawlmill.text.sentences import sentence_ends
 from crawlmill.text.words import composed, tokenize
@@ -168,6 +168,16 @@ def decomposition(rows: Iterable[Row], options: Options, tools: Tools) -> Iterat
             yield {**named, "sequence": number, "bucket": bucket, "batch_multiplier": MULTIPLIERS[bucket], "tokens": own}
 
 
+def icp(rows: Iterable[Row], options: Options, tools: Tools) -> Iterator[Row]:
+    """In-Context Pretraining (Shi et al. 2024): documents of a shard along paths of similar ones, `icp_path` and the place in it, `icp_pos`.
+
+    Holds the shard in memory, and compares all of its documents: shards of some 50,000 documents.
+    """
+    held = list(rows)
+    for at, path, place in context_order.ordered([row["text"] for row in held], tools.seed):
+        yield {**held[at], "icp_path": path, "icp_pos": place}
+
+
 @dataclass(frozen=True)
 class Form:
     """A form: its function, its options with the paper's values, and what it cannot do without."""
@@ -188,5 +198,6 @@ FORMS: Mapping[str, Form] = {
         {"scorer": "", "limit": 0.00056, "drop": 0.01, "good": "<|aligned|>", "bad": "<|misaligned|>"},
         frozenset({"scorer"}),
     ),
+    "icp": Form(icp, {}),
     "decomposition": Form(decomposition, {"end": "<|endoftext|>", "random": True}, frozenset({"tokenizer"})),
 }
