@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -50,10 +51,9 @@ def _option(form: str, text: str) -> tuple[str, Any]:
     if not equals or key not in known:
         raise UserError(f"form {form} has no option {key!r}, but {', '.join(known)}: give --option key=value")
     wanted = type(known[key])
-    try:
+    value: Any = None
+    with suppress(yaml.YAMLError):
         value = raw if wanted is str else yaml.safe_load(raw)
-    except yaml.YAMLError:
-        value = None
     value = float(value) if wanted is float and type(value) is int else value
     if type(value) is not wanted or (wanted in (int, float) and value < 0):
         kind = {int: "a whole number from 0", float: "a number from 0", bool: "true or false", str: "a text"}[wanted]
@@ -94,7 +94,7 @@ def tools(shape: Shape, seed: int, vocabulary: str | None) -> forms.Tools:
     if (asked := shape.scorer) is not None:
         from crawlmill.text.scorers import scores
 
-        def score(texts: list[str], language: str) -> list[float | None]:
+        def score(texts: Sequence[str], language: str) -> list[float | None]:
             return scores(texts, [language] * len(texts), {}, {"it": asked})["it"]
 
     _require(shape, token)

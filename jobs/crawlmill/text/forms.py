@@ -126,7 +126,7 @@ def conditional(rows: Iterable[Row], options: Options, tools: Tools) -> Iterator
         text = ""
         for number, (part, value) in enumerate(zip(parts, told, strict=True)):
             silent = value is None or chance(f"{row['id']}#{number}", tools.seed) < options["drop"]
-            text += part if silent else (options["good"] if value <= options["limit"] else options["bad"]) + part  # type: ignore[operator]
+            text += part if silent else (options["good"] if value <= options["limit"] else options["bad"]) + part
         yield {**row, "text": text}
 
 
@@ -164,7 +164,7 @@ def decomposition(rows: Iterable[Row], options: Options, tools: Tools) -> Iterat
         for number, bucket in enumerate(decomposed(len(tokens), draw)):
             own = tokens[at : at + 2**bucket + 1]
             at += len(own)
-            named = {name: row[name] for name in ("snapshot", "id", "language") if name in row}
+            named: Row = {name: row[name] for name in ("snapshot", "id", "language") if name in row}
             yield {**named, "sequence": number, "bucket": bucket, "batch_multiplier": MULTIPLIERS[bucket], "tokens": own}
 
 
