@@ -27,7 +27,7 @@ WORDS = "the ferry waits in harbour until ice breaks and then carries grain to a
 
 def test_never_the_text_itself_and_the_same_each_time() -> None:
     for text in TEXTS:
-        for seed in range(20):
+        for seed in range(8):
             found = corrupted(text, seed)
             assert found != text and found.strip() == found and found
             assert found == corrupted(text, seed)

@@ -109,9 +109,9 @@ def test_conditional_tokens_say_on_which_side_of_the_limit_a_sentence_is() -> No
 
     (row,) = made("conditional", rows(1, "Good. Bad. Fine.\nUnknown."), score=score, set={"drop": 0.0})
     assert row["text"] == "<|aligned|>Good. <|misaligned|>Bad. <|aligned|>Fine.\nUnknown."
-    found = made("conditional", rows(20_000, "Good. Bad. Good. Bad. Good."), score=score)
+    found = made("conditional", rows(4_000, "Good. Bad. Good. Bad. Good."), score=score)
     tokens = sum(row["text"].count("<|") for row in found)
-    assert abs(tokens / 100_000 - 0.99) < 0.002
+    assert abs(tokens / 20_000 - 0.99) < 0.002
     assert found[:50] == made("conditional", rows(50, "Good. Bad. Good. Bad. Good."), score=score)
 
 
