@@ -56,7 +56,7 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
     "--form",
     default="",
     metavar="NAME",
-    help="What rows are: meco, source-aware, conditional, icp, decomposition [the document].",
+    help="What rows are: meco, source-aware, conditional, icp, curriculum, decomposition [the document].",
 )
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the form; may be repeated.")
 @RECIPE
@@ -74,6 +74,7 @@ def export(
       source-aware   a tag of the document in its text; options place (first, last, sentences, words), copies
       conditional    a token before each sentence by a scorer of the recipe; options scorer, limit, drop, good, bad
       icp            along paths of similar documents of a shard, which is held in memory; columns icp_path, icp_pos
+      curriculum     each shard from easy to hard; options by (compression_ratio, mtld, flesch), hardest_first
       decomposition  sequences of 2^k + 1 tokens of one document; options end, random; needs --tokenizer
 
     \b

@@ -143,6 +143,21 @@ def test_decomposition_cuts_documents_and_mixes_none() -> None:
     assert row["bucket"] == 8 and row["tokens"][-1] == 7, "the end is a token of the document"
 
 
+@pytest.mark.parametrize("option", ["by=compression_ratio", "by=mtld", "by=flesch", "hardest_first=true"])
+def test_every_shard_goes_from_easy_to_hard_through_all_deciles(option: str) -> None:
+    own = rows(40)
+    own[7]["text"] = "the same words again and again, " * 60
+    own[9]["text"] = ""
+    found = made("curriculum", own, option)
+    assert found[-1]["id"] == own[9]["id"] and found[-1]["difficulty"] is found[-1]["difficulty_decile"] is None
+    values = [row["difficulty"] for row in found[:-1]]
+    assert values == sorted(values, reverse=option in ("by=flesch", "hardest_first=true"))
+    assert set(Counter(row["difficulty_decile"] for row in found[:-1]).values()) == {3, 4}
+    if option == "by=compression_ratio":
+        assert found[0]["id"] == own[7]["id"], "what repeats itself is easy"
+    assert sorted(row["id"] for row in found) == sorted(row["id"] for row in own)
+
+
 @pytest.mark.parametrize(
     ("form", "options", "said"),
     [

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crawlmill.text import context_order, url
+from crawlmill.text import context_order, page, signals_difficulty, url
 from crawlmill.text.selection import chance
 from crawlmill.text.sentences import sentence_ends
 from crawlmill.text.words import composed, tokenize
@@ -178,6 +178,27 @@ def icp(rows: Iterable[Row], options: Options, tools: Tools) -> Iterator[Row]:
         yield {**held[at], "icp_path": path, "icp_pos": place}
 
 
+def curriculum(rows: Iterable[Row], options: Options, tools: Tools) -> Iterator[Row]:
+    """Beyond Random Sampling (Zhang et al. 2025), interleaved: each shard, a random part of the whole, goes from easy to hard.
+
+    `by`: compression_ratio or mtld (low is easy), flesch (high is easy). `difficulty` is its value, `difficulty_decile`, 0 to 9, of the shard's
+    documents; one without a value (another language) comes last. Holds the shard in memory.
+    """
+    held = list(rows)
+    found = [
+        signals_difficulty.values(page.read(row["text"]), row["language"]).get(f"difficulty_{options['by']}") for row in held
+    ]
+    sign = -1.0 if (options["by"] == "flesch") != options["hardest_first"] else 1.0
+    known = sorted(
+        (at for at, value in enumerate(found) if value is not None), key=lambda at: (sign * (found[at] or 0.0), held[at]["id"])
+    )
+    for place, at in enumerate(known):
+        yield {**held[at], "difficulty": found[at], "difficulty_decile": 10 * place // len(known)}
+    for at, value in enumerate(found):
+        if value is None:
+            yield {**held[at], "difficulty": None, "difficulty_decile": None}
+
+
 @dataclass(frozen=True)
 class Form:
     """A form: its function, its options with the paper's values, and what it cannot do without."""
@@ -199,5 +220,10 @@ FORMS: Mapping[str, Form] = {
         frozenset({"scorer"}),
     ),
     "icp": Form(icp, {}),
+    "curriculum": Form(
+        curriculum,
+        {"by": "compression_ratio", "hardest_first": False},
+        choices={"by": ("compression_ratio", "mtld", "flesch")},
+    ),
     "decomposition": Form(decomposition, {"end": "<|endoftext|>", "random": True}, frozenset({"tokenizer"})),
 }
