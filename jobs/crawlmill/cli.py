@@ -32,7 +32,7 @@ class Commands(click.Group):
             "assess": "assess_cli", "judge": "assess_cli",
             "load-scores": "scores_cli", "fit-scores": "scores_cli", "cluster": "scores_cli", "train-scorer": "train_scorer_cli",
             "try-hook": "try_hook", "estimate": "estimate_cli", "phases": "mixture_cli",
-            "online-weights": "mixture_cli", "frontier": "frontier"}  # fmt: skip
+            "online-weights": "mixture_cli", "frontier": "frontier", "select": "select_cli"}  # fmt: skip
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [*super().list_commands(context), *self.lazy]
