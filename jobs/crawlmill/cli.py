@@ -41,6 +41,9 @@ MODULES = {  # module of the library: its verbs
     "verbs.train_scorer_cli": "train-scorer",
     "explain.try_hook": "try-hook",
     "verbs.estimate_cli": "estimate",
+    "verbs.mixture_cli": "phases online-weights",
+    "verbs.select_cli": "select",
+    "scoring.frontier": "frontier",
 }
 
 

@@ -1,18 +1,15 @@
-"""Scorers: speed, what a trained one is worth against the rules, and perplexity under models of kept, raw and dropped text.
+"""Scorers: speed, and what a trained one is worth against the rules (perplexity of clean text: reference_perplexity.py).
 
     python tests/bench/scorers.py speed
     python tests/bench/scorers.py contrast            # shared data: main text against the rest of its page, documentation against other pages
-    python tests/bench/scorers.py perplexity --scale FOLDER [--pages 300]
 
 Speed is in documents of 4,000 characters per CPU second of one thread. In `contrast` every text is scored by a model that has seen nothing of its host
-(five folds); rules and scorer are compared at the recall that the rules have. In `perplexity` the models of a language are trained on as many
-words each, of pages that the default gate keeps, drops, or of both; the text that they are asked about is the shared data's sentences.
+(five folds); rules and scorer are compared at the recall that the rules have.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import random
@@ -29,8 +26,7 @@ import numpy as np
 
 from crawlmill.recipes import recipe
 from crawlmill.scoring import scorer_training as training
-from crawlmill.text import arpa, charset, fasttext_lines, html, kneser_ney, rules, scorer_file, signals
-from crawlmill.text.language import identifier
+from crawlmill.text import arpa, charset, fasttext_lines, kneser_ney, rules, scorer_file, signals
 
 SHARED = Path(os.environ.get("CRAWLMILL_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 FOLDS = 5
@@ -172,92 +168,16 @@ def contrast(parts: int) -> None:
         print(f"rules and score >= .5: precision {float(good[both].mean()):.3f} recall {float(both[good].mean()):.3f}")
 
 
-PACKAGES = {"de": "gimp-help-de", "fr": "gimp-help-fr", "es": "gimp-help-es", "it": "gimp-help-it", "ru": "gimp-help-ru"}
-
-
-def scale_pages(folder: Path, count: int) -> dict[str, list[str]]:
-    """Texts of so many pages by language."""
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
-
-    found: dict[str, list[str]] = {language: [] for language in PACKAGES}
-    hosts = {f"www.{package}.example": language for language, package in PACKAGES.items()}
-    for path in sorted(folder.rglob("*.warc.gz")):
-        with path.open("rb") as stream:
-            for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
-                language = hosts.get(urlsplit(record.headers["WARC-Target-URI"]).hostname or "")
-                if language is None or len(found[language]) >= count:
-                    continue
-                page = html.extract(charset.decode(record.reader.read(), record.http_charset)[0], "", "resiliparse")
-                if isinstance(page, html.Page):
-                    found[language].append(page.text)
-        if all(len(texts) >= count for texts in found.values()):
-            break
-    return found
-
-
-def trained(lines: list[list[str]]) -> arpa.Model:
-    words = [*kneser_ney.SPECIAL, *sorted({word for line in lines for word in line} - set(kneser_ney.SPECIAL))]
-    numbers = {word: number for number, word in enumerate(words)}
-    windows = kneser_ney.windows([[numbers[word] for word in line] for line in lines], 3)
-    return kneser_ney.estimate(words, *kneser_ney.distinct(windows, np.ones(len(windows), dtype=np.int64)))
-
-
-def cut(texts: list[str], words: int) -> list[list[str]]:
-    """Lines of texts, in turn, up to so many words."""
-    found: list[list[str]] = []
-    for text in texts:
-        for line in arpa.words_of(text):
-            if words <= 0:
-                return found
-            found.append(line)
-            words -= len(line)
-    return found
-
-
-def perplexity(scale: Path, pages: int) -> None:
-    reference: dict[str, list[str]] = {}
-    with gzip.open(SHARED / "data/lid/lingua.gold.jsonl.gz", "rt", encoding="utf-8") as file:
-        for row in map(json.loads, file):
-            reference.setdefault(row.get("lang") or row.get("language"), []).append(row["text"])
-    wanted = recipe.load()
-    told = identifier(wanted.identify)
-    print(f"{'language':9s} {'kept':>6s} {'dropped':>8s} {'words':>8s}  {'kept':>9s} {'raw':>9s} {'dropped':>9s}")
-    for language, texts in scale_pages(scale, pages).items():
-        kept, dropped = [], []
-        for text, row in zip(texts, told.identify(texts), strict=True):
-            values = {**signals.measure(text, row.language), "language_score": row.language_score}
-            reasons = rules.failed(rules.rules_for(wanted.gate, row.language, row.language_script or ""), values)
-            (dropped if any(reasons) else kept).append(text)
-        draw = random.Random(language)
-        raw = draw.sample(texts, len(texts))
-        size = min(sum(len(line) for text in part for line in arpa.words_of(text)) for part in (kept, dropped, raw))
-        text = "\n".join(reference[language])
-        models = [trained(cut(part, size)) for part in (kept, raw, dropped)]
-        # Words that one of the models does not know would be cheap to it: all three are asked about words that they share.
-        common = set.intersection(*(set(model.words) for model in models))
-        lines = [[word if word in common else arpa.UNKNOWN for word in line] for line in arpa.words_of(text)]
-        values = [10 ** (-model.log10(lines).sum() / sum(len(line) + 1 for line in lines)) for model in models]
-        print(
-            f"{language:9s} {len(kept):6d} {len(dropped):8d} {size:8d}  " + " ".join(f"{value:9.1f}" for value in values),
-            flush=True,
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "contrast", "perplexity"])
-    parser.add_argument("--scale", type=Path, help="folder of the scale corpus")
-    parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("what", choices=["speed", "contrast"])
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="of five, so many are judged")
     parser.add_argument("--dim", type=int, default=100, help="of the models: fastText's speed depends on it, ours does not [100]")
     parser.add_argument("--texts", type=int, default=1024)
     given = parser.parse_args()
     if not (SHARED / "data").is_dir():
         sys.exit(f"there is no shared test data in {SHARED}: set CRAWLMILL_SHARED")
-    if given.what == "perplexity":
-        perplexity(given.scale, given.pages)
-    else:
-        contrast(given.folds) if given.what == "contrast" else speed(given.dim, given.texts)
+    contrast(given.folds) if given.what == "contrast" else speed(given.dim, given.texts)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from crawlmill import rowfile
 from crawlmill.errors import UserError
 from crawlmill.lake import table
-from crawlmill.releases import export, release
+from crawlmill.releases import export, export_shape, release
 from tests.fixtures import lakes
 from tests.fixtures.lakes import NEW, OLD
 from tests.fixtures.pages import NEWER
@@ -115,6 +116,24 @@ def test_tokens_are_counted_by_the_tokenizer_that_is_named(spark: Any, lake: str
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(UserError, match=r"no\.json is no tokenizer"):
         export.check(lake, "out", tmp_path / "u", tmp_path / "no.json")
+
+
+@pytest.mark.full
+def test_an_export_has_a_form_and_a_share(spark: Any, lake: str, tmp_path: Path) -> None:
+    build(spark, lake, "out", NEW)
+
+    def written(folder: str, shape: export_shape.Shape) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        files = export.export(spark, lake, "out", tmp_path / folder, "jsonl.gz", shape=shape)
+        return files, [row for file in files for row in rowfile.read(str(tmp_path / folder / file["file"]))]
+
+    files, rows = written("tagged", export_shape.shape(1.0, "source-aware", ("copies=1",)))
+    assert sum(file["rows"] for file in files) == len(rows) == 2 * len(NEWER) == 2 * sum(file["documents"] for file in files)
+    assert all(f"<url>{row['doc_tag']}</url>" in row["text"] for row in rows)
+    index = json.loads((tmp_path / "tagged" / "index.json").read_text())
+    assert (index["form"], index["options"]["copies"]) == ("source-aware", 1)
+    shares = [{row["id"] for row in written(f"{share}", export_shape.Shape(share))[1]} for share in (0.25, 0.5, 0.9, 1.0)]
+    assert all(less <= more for less, more in itertools.pairwise(shares)), "nested"
+    assert len(shares[0]) < len(shares[3]) == len(NEWER)
 
 
 def test_what_cannot_be_exported_is_told(lake: str, tmp_path: Path) -> None:

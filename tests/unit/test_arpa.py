@@ -81,6 +81,19 @@ def test_the_same_scores_from_kenlm(tmp_path: Path, n: int, min_count: int) -> N
     assert own.log10(lines) == pytest.approx([theirs.score(" ".join(line)) for line in lines], abs=1e-4)
 
 
+def test_scores_that_kenlm_gave() -> None:
+    """KenLM 0.3.0's for the files that these models make, so that a machine without it holds them, too."""
+    lines = [
+        ["the", "river"],
+        ["in", "february", "the", "river", "rose", "by", "635", "centimetres", "and", "the", "cellar", "of"],
+        ["zebra", "the", "of"],
+        [],
+    ]
+    gave = {3: [-3.9170232, -12.0765209, -8.1555643, -1.9449832], 5: [-4.3125572, -12.1470938, -8.1555643, -1.9449832]}
+    for n, scores in gave.items():
+        assert arpa.read(written(model_of(PROSE, n)).splitlines()).log10(lines) == pytest.approx(scores, abs=1e-5)
+
+
 def test_perplexity() -> None:
     model = model_of(PROSE)
     text = prose.article(3)

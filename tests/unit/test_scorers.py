@@ -215,6 +215,24 @@ def test_lists_expressions_and_weights(tmp_path: Path) -> None:
     assert found["linear"][2] is None
 
 
+def test_windows_see_the_junk_behind_a_good_head(tmp_path: Path, trained: Path) -> None:
+    """Arctic-SnowCoder's: the mean over top, middle and bottom; a page is no better than its parts."""
+    good, junk = (" ".join(planted(kind, seed) for seed in range(9)) for kind in (True, False))
+    size = len(good) // 3
+    texts = [good, good[: 2 * size] + junk[:size], good[:size] + junk[: 2 * size], "", good[:size]]
+    whole, parts = scorer("fasttext", trained), scorer("fasttext", trained, windows=size)
+    told = scores(texts, ["eng"] * 5, {}, {"whole": whole, "parts": parts})
+    assert list(told) == ["whole", "parts"]
+    first, second, third, empty, short = told["parts"]
+    assert empty is None and first is not None and second is not None and third is not None
+    assert first > 0.95 and first > second + 0.2 > third + 0.4
+    ends = [good[:size], good[size : 2 * size], junk[:size]]
+    alone = scores(ends, ["eng"] * 3, {}, {"whole": whole})["whole"]
+    assert second == pytest.approx(sum(value or 0.0 for value in alone) / 3, abs=0.02)
+    assert short == pytest.approx(told["whole"][4]), "a short text is one window"
+    assert scores([], [], {}, {"whole": whole, "parts": parts}) == {"whole": [], "parts": []}
+
+
 def test_files_that_are_wrong(tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.write_text("(")
@@ -248,6 +266,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
         ({"a": {"kind": "bertin", "path": "{cuts}", "of": ["b", "b"]}, "b": {"kind": "external"}}, "is made of one score"),
         ({"a": {"kind": "bertin", "path": "{cuts}", "of": []}}, "`of` names the scorers"),
         ({"a": {"kind": "words", "path": "{cuts}", "sha256": "0" * 64}}, "has sha256 .*, not 000"),
+        ({"a": {"kind": "external", "windows": 5}}, "reads no text, so it has no windows"),
     ],
 )
 def test_scorers_that_mean_nothing(tmp_path: Path, scorers: dict[str, Any], message: str) -> None:

@@ -22,6 +22,8 @@ Kind = Literal["fasttext", "linear", "words", "regex", "perplexity", "external",
 FILELESS = ("external",)
 DERIVED = ("buckets", *buckets.PARTS)
 """Kinds that are made of other scores."""
+READING = ("fasttext", "words", "regex", "perplexity")
+"""Kinds that read the text."""
 UNIT = ("fasttext", "words")
 """Kinds whose scores are shares, 0 to 1."""
 
@@ -43,6 +45,11 @@ class Scorer(BaseModel):
     label: str = Field(default="__label__hq", description="fasttext: the label whose probability is the score")
     text: Literal["dclm", "craw4llm", "infimm", "line", "letters"] = Field(
         default="dclm", description="fasttext: how a text is prepared; must be what the model was trained with"
+    )
+    windows: int = Field(
+        default=0,
+        ge=0,
+        description="kinds that read the text: its score is the mean of those of its top, middle and bottom, so many characters each; 0: of all",
     )
     of: tuple[str, ...] = Field(
         default=(),
@@ -91,6 +98,10 @@ def _check_fields(name: str, scorer: Scorer, measure: Measure, place: str) -> No
         raise UserError(f"{place}: scorer {name!r}: `of` names the scorers of one of kind {', '.join(DERIVED)}, and of no other")
     if scorer.kind in buckets.PARTS and len(scorer.of) != 1:
         raise UserError(f"{place}: scorer {name!r} of kind {scorer.kind} is made of one score: name one under `of`")
+    if scorer.windows and scorer.kind not in READING:
+        raise UserError(
+            f"{place}: scorer {name!r} of kind {scorer.kind} reads no text, so it has no windows: take `windows` away"
+        )
     for other in scorer.of:
         if other not in measure.scorers or measure.scorers[other].kind in DERIVED:
             raise UserError(

@@ -49,7 +49,31 @@ def scores(
     Raises:
         UserError: a file is absent, malformed or another than the recipe says.
     """
-    found: dict[str, Scores] = {name: [None] * len(texts) for name, scorer in scorers.items() if scorer.kind not in LATER}
+    asked = {name: scorer for name, scorer in scorers.items() if scorer.kind not in LATER}
+    found = _scored(texts, languages, signals, {name: scorer for name, scorer in asked.items() if not scorer.windows})
+    for size in sorted({scorer.windows for scorer in asked.values() if scorer.windows}):
+        own = {name: scorer for name, scorer in asked.items() if scorer.windows == size}
+        told = [_scored(part, languages, signals, own) for part in zip(*(_windows(text, size) for text in texts), strict=True)]
+        found |= {name: [_mean(values) for values in zip(*(part[name] for part in told), strict=True)] for name in own}
+    return {name: found[name] if texts else [] for name in asked}
+
+
+def _windows(text: str, size: int) -> tuple[str, str, str]:
+    """Top, middle and bottom of a text, so many characters each; they overlap in a short one, and are all of one that is shorter still."""
+    middle = max(0, (len(text) - size) // 2)
+    return text[:size], text[middle : middle + size], text[-size:]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _scored(
+    texts: Sequence[str], languages: Sequence[str], signals: Mapping[str, Sequence[float | None]], scorers: Mapping[str, Scorer]
+) -> dict[str, Scores]:
+    """`scores` of whole texts."""
+    found: dict[str, Scores] = {name: [None] * len(texts) for name in scorers}
     together: dict[tuple[str, tuple[str, ...] | None], list[str]] = {}
     for name in found:
         scorer = scorers[name]

@@ -45,20 +45,52 @@ def release(name: str, snapshots: tuple[str, ...], lake: str | None, recipe_file
 @click.option("--shard-mb", type=click.IntRange(1), default=256, show_default=True, help="Megabytes of text in a shard.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffle.")
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="A tokenizer.json: counts tokens, adds token_count.")
-def export(name: str, out: str, lake: str | None, kind: str, shard_mb: int, seed: int, tokenizer: Path | None) -> None:
+@click.option(
+    "--fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of the documents; of one seed the smaller is part of the greater.",
+)
+@click.option(
+    "--form",
+    default="",
+    metavar="NAME",
+    help="What rows are: meco, source-aware, conditional, icp, curriculum, decomposition [the document].",
+)
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the form; may be repeated.")
+@RECIPE
+def export(
+    name: str, out: str, lake: str | None, kind: str, shard_mb: int, seed: int, tokenizer: Path | None,
+    fraction: float, form: str, options: tuple[str, ...], recipe_file: str | None,
+) -> None:  # fmt: skip
     """Write release NAME as Parquet or JSON lines, shuffled, in shards of a size.
 
     The same release and seed give the same files. `index.json` lists them with documents, tokens, bytes and sha256.
 
     \b
+    Forms, each with its paper's values (crawlmill/text/forms.py):
+      meco           columns text_prefix, prefix_len, phase; options plain_share, of (host, domain)
+      source-aware   a tag of the document in its text; options place (first, last, sentences, words), copies
+      conditional    a token before each sentence by a scorer of the recipe; options scorer, limit, drop, good, bad
+      icp            along paths of similar documents of a shard, which is held in memory; columns icp_path, icp_pos
+      curriculum     each shard from easy to hard; options by (compression_ratio, mtld, flesch), hardest_first
+      decomposition  sequences of 2^k + 1 tokens of one document; options end, random; needs --tokenizer
+
+    \b
     Example: crawlmill export web-2026.10 --out /data/web-2026.10 --format jsonl.zst --seed 7
+
+    \b
+    Example: crawlmill export web-2026.10 --out /data/urls --form meco --option plain_share=0.2 --tokenizer tokenizer.json
     """
     from crawlmill.protocol.session import build
     from crawlmill.releases import export as exports
+    from crawlmill.releases import export_shape
 
     root = layout.lake_root(lake)
-    exports.check(root, name, out, tokenizer)  # before Spark takes its seconds
-    files = exports.export(build(f"crawlmill export {name}", root), root, name, out, kind, shard_mb, seed, tokenizer)
+    shape = export_shape.shape(fraction, form, options, recipe_file)
+    exports.check(root, name, out, tokenizer, shape)  # before Spark takes its seconds
+    files = exports.export(build(f"crawlmill export {name}", root), root, name, out, kind, shard_mb, seed, tokenizer, shape)
     total = {what: sum(row[what] or 0 for row in files) for what in ("documents", "tokens", "bytes")}
     counted = f", {total['tokens']:,} tokens" if tokenizer else ""
     click.echo(f"{len(files)} files, {total['documents']:,} documents{counted}, {total['bytes']:,} bytes in {out}")

@@ -77,7 +77,7 @@ def _pages(files: tuple[str, ...], options: Any, rejects: bool, found: Found) ->
 
     limits = replace(options.read_limits(), mimes=EVERY_TEXT)
     for name in files:
-        for row in read_pages(sys.stdin.buffer if name == "-" else name, name, None, limits, options.backend):
+        for row in read_pages(sys.stdin.buffer if name == "-" else name, name, None, limits, options.text_options()):
             kind = row.pop("row")
             if kind == "document":
                 found.documents += 1

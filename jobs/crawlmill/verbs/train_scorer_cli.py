@@ -26,6 +26,9 @@ SORTERS = {"label": "--label", "words": "--words", "targets": "--targets"}
 )
 @click.option("--negatives", multiple=True, metavar="FILE", help="The same of other texts.")
 @click.option(
+    "--corrupt", is_flag=True, help="In place of --negatives: the good texts with words and sentences out of order (Oasis)."
+)
+@click.option(
     "--data", multiple=True, metavar="FILE", help="Texts that --label, --words or --targets sorts into good and other ones."
 )
 @click.option("--snapshot", help="Instead of --data with --label: the documents that the hook `annotate` has labelled.")
@@ -103,18 +106,20 @@ def _list(value: str) -> list[str]:
 
 
 def _sorter(given: dict[str, Any]) -> str:
-    return next((name for name in SORTERS if given[name]), "files")
+    return next((name for name in SORTERS if given[name]), "corruption" if given["corrupt"] else "files")
 
 
 def _check(given: dict[str, Any]) -> None:
     """Raise UserError where the options do not name one way to tell good from other texts."""
     named = [option for name, option in SORTERS.items() if given[name]]
-    files = bool(given["positives"] or given["negatives"])
-    if files and not (given["positives"] and given["negatives"]):
-        raise UserError("a scorer tells good texts from others: give both --positives and --negatives")
+    files = bool(given["positives"] or given["negatives"] or given["corrupt"])
+    if files and not (given["positives"] and bool(given["negatives"]) != given["corrupt"]):
+        raise UserError(
+            "a scorer tells good texts from others: give both --positives and --negatives, or --corrupt in place of these"
+        )
     if files + len(named) != 1:
         raise UserError(
-            "say in one way which texts are good: --positives and --negatives, or --data with one of "
+            "say in one way which texts are good: --positives and --negatives (or --corrupt), or --data with one of "
             + ", ".join(SORTERS.values())
         )
     if given["snapshot"] and (not given["label"] or given["data"]):
@@ -132,6 +137,7 @@ def _labelled(given: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
     from crawlmill.lake import snapshot as snapshots
     from crawlmill.lake import table
     from crawlmill.scoring import scorer_labels, scorer_training
+    from crawlmill.text.corruption import corrupted
 
     column = given["text"]
 
@@ -153,4 +159,10 @@ def _labelled(given: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
         return scorer_labels.by_words(read("data"), given["words"], given["share"], column)
     if given["targets"]:
         return scorer_labels.by_targets(read("data"), scorer_training.rows_of(given["targets"], column), given["share"], column)
+    if given["corrupt"]:
+        return (
+            (row, good)
+            for one in read("positives")
+            for row, good in ((one, True), (one | {column: corrupted(one[column])}, False))
+        )
     return ((row, good) for name, good in (("positives", True), ("negatives", False)) for row in read(name))
