@@ -29,7 +29,8 @@ KEEP = Param(30, type="integer", minimum=0, maximum=3650, title="Keep", section=
     dag_display_name="Maintain the tables",
     description="Small files together, unused files away",
     doc_md=__doc__,
-    schedule=CronTriggerTimetable("41 3 * * 0", timezone="UTC", run_immediately=False),  # a start date would run it at once, too
+    # Not at once on a new installation: a start date would do that, and so would False, up to a tenth of the week after the hour.
+    schedule=CronTriggerTimetable("41 3 * * 0", timezone="UTC", run_immediately=timedelta(minutes=5)),
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=1,

@@ -6,8 +6,10 @@ import ast
 import contextlib
 import copy
 import json
+import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,30 @@ def test_every_dag_survives_serialisation(dags: dict[str, Any]) -> None:
         restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert sorted(restored.task_ids) == sorted(dag.task_ids)
         assert all(restored.get_task(task).has_retry_policy for task in dag.task_ids)
+
+
+def test_parsing_a_dag_again_makes_no_new_version_of_it(dags: dict[str, Any]) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in dags.values():
+        assert re.findall(r".{60}0x[0-9a-f]{6,}", json.dumps(DagSerialization.to_dict(dag))) == [], (
+            "an address is another one each time"
+        )
+
+
+@pytest.mark.parametrize(("now", "first"), [("22T04:30", "29T03:41"), ("22T03:43", "22T03:41"), ("25T12:00", "29T03:41")])
+def test_maintenance_waits_for_its_day(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, now: str, first: str) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables import trigger
+    from airflow.timetables.base import TimeRestriction
+
+    def november(told: str) -> datetime:
+        return datetime.fromisoformat(f"2026-11-{told}:00+00:00")
+
+    monkeypatch.setattr(trigger, "utcnow", lambda: november(now))
+    schedule = DagSerialization.from_dict(DagSerialization.to_dict(dags["maintain_tables"])).timetable
+    found = schedule.next_dagrun_info(last_automated_data_interval=None, restriction=TimeRestriction(None, None, False))
+    assert found is not None and found.run_after == november(first)
 
 
 ROOM = {

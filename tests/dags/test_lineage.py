@@ -25,6 +25,11 @@ def test_several_versions_of_a_table_are_all_named() -> None:
     assert lineage.versions([*pinned, {"table": "bands", "snapshot": "0", "version": 1}]) == {"bands": "1", "verdicts": "9,12"}
 
 
+def test_a_table_bears_the_name_that_other_tools_give_it() -> None:
+    assert lineage.dataset("/data/lake", "bands") == ("file", "/data/lake/bands")
+    assert lineage.dataset("s3a://lakes/web/all", "bands") == ("s3://lakes", "web/all/bands")
+
+
 @pytest.fixture
 def submit(lake: str) -> StageSubmit:
     table.create_all(lake)

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from crawlmill.errors import SourceUnavailable, UserError
 from crawlmill.lake import ledger, pins, table
 from crawlmill.lake.ledger import RunRow
-from crawlmill.orchestrate import coalesce, freshness, stages, submit
+from crawlmill.orchestrate import coalesce, freshness, releases, stages, submit
 from crawlmill.protocol import crawl, stage
 
 SNAPSHOT = "CC-MAIN-2026-43"
@@ -169,6 +169,19 @@ def test_publication_waits_for_ingestion_but_not_for_ever() -> None:
     busy = SimpleNamespace(get_dr_count=lambda dag_id, states: 1)
     assert wait("60", busy, SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=61))) is True
     assert wait("0", busy, now) is True
+
+
+def test_a_release_waits_for_all_of_its_snapshots_but_not_for_ever(written: str) -> None:
+    wait, older = releases.wait_for_snapshots.function, "CC-MAIN-2026-38"
+    now, long_ago = (SimpleNamespace(start_date=datetime.now(UTC) - timedelta(hours=hours)) for hours in (0, 73))
+    for name in ("gate", "sketch"):
+        record(written, name)
+    assert wait(SNAPSHOT, written, "72", now) is False, "ingested, not deduplicated"
+    record(written, "dedup", snapshot=pins.EVERY, inputs=pins.ingested(written)[0])
+    assert wait(SNAPSHOT, written, "72", now) is True
+    assert wait(f"{older}, {SNAPSHOT}", written, "72", now) is False
+    with pytest.raises(AirflowFailException, match=f"^{older} not ingested"):
+        wait(f"{older}, {SNAPSHOT}", written, "72", long_ago)
 
 
 def test_news_are_what_was_ingested_and_is_not_yet_published(written: str) -> None:

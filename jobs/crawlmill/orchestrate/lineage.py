@@ -1,7 +1,7 @@
 """What a stage's task tells OpenLineage, where its provider is installed: the Delta tables that it read and wrote, with the versions that the ledger says.
 
-A table is a dataset of namespace `file`, named by its folder, as OpenLineage names files; its version is Delta's. A run that reads a table's snapshots
-at several versions names all of them.
+A table is a dataset named by its folder, of namespace `file`, or by its key, of namespace `s3://bucket`, as OpenLineage names files and objects, so that
+other tools' events meet ours. Its version is Delta's; a run that reads a table's snapshots at several versions names all of them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from crawlmill.lake import table
+from crawlmill.storage import lake_files
 
 if TYPE_CHECKING:
     from crawlmill.lake.ledger import RunRow
 
-NAMESPACE = "file"
+
+def dataset(lake: str, name: str) -> tuple[str, str]:
+    """Namespace and name of a table."""
+    path = table.path(lake, name)
+    if not lake_files.is_bucket(lake):
+        return "file", path
+    bucket, _, key = path.partition("://")[2].partition("/")
+    return f"s3://{bucket}", key
 
 
 def versions(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
@@ -33,7 +41,7 @@ def facets(lake: str, run: RunRow) -> Any:
 
     def datasets(kind: Any, entries: Iterable[dict[str, Any]]) -> list[Any]:
         return [
-            kind(NAMESPACE, table.path(lake, name), facets={"version": dataset_version_dataset.DatasetVersionDatasetFacet(at)})
+            kind(*dataset(lake, name), facets={"version": dataset_version_dataset.DatasetVersionDatasetFacet(at)})
             for name, at in versions(entries).items()
         ]
 

@@ -18,3 +18,7 @@ class ScheduledFirst(PriorityWeightStrategy):
     def get_weight(self, ti: TaskInstance) -> int:
         """The weight, by the kind of run that is in the run's id (`CrawlCalendar.generate_run_id`, and Airflow's own)."""
         return BACKFILL if (ti.run_id or "").startswith("backfill__") else SCHEDULED
+
+    def __repr__(self) -> str:
+        """What Airflow writes down of a DAG's default arguments: with an address in it, each parse would make a new version of every DAG."""
+        return f"{type(self).__name__}()"
