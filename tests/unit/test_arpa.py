@@ -43,6 +43,21 @@ def test_probabilities_after_any_words_sum_to_one(n: int, min_count: int) -> Non
         assert (10**last).sum() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("n", [1, 3, 4, 6])
+@pytest.mark.parametrize("words", [3, 1 << 18, 200_000])
+def test_packed_ngrams_sort_and_add_up_as_they_are(n: int, words: int) -> None:
+    draw = np.random.default_rng(n)
+    rows = draw.choice(np.array([0, 1, 2, words - 1]), size=(500, n))
+    keys = kneser_ney.packed(rows, words)
+    assert keys.shape[1] <= -(-n // 3) and np.array_equal(kneser_ney.unpacked(keys, words, n), rows)
+    expected, seen = np.unique(rows, axis=0, return_counts=True)
+    for given in (None, np.ones(len(rows), dtype=np.int64)):
+        found, counts = kneser_ney.distinct(keys, given)
+        assert np.array_equal(kneser_ney.unpacked(found, words, n), expected) and np.array_equal(counts, seen)
+    weighted = kneser_ney.distinct(keys, np.full(len(rows), 3))[1]
+    assert np.array_equal(weighted, 3 * seen)
+
+
 def test_kneser_ney_by_hand() -> None:
     """Two lines, `a b` and `a c`: three kinds of pairs end in a, b or c and one of each; discounts are the fallback's."""
     model = model_of(["a b\na c"], 2)

@@ -13,8 +13,10 @@ LEAST_BYTES = 64 << 20
 """Least size of the matrix: fastText 0.9.3 leaves a smaller one as the memory was, and the same data would give other models."""
 
 
-def train(texts: Iterable[tuple[str, str]], out: Path, bucket: int, dim: int, quantize: bool = False, **settings: Any) -> None:
-    """Train on (line, label) in the order given, on one thread, and write the model.
+def train(
+    texts: Iterable[tuple[str, str]], out: Path, bucket: int, dim: int, quantize: bool = False, threads: int = 1, **settings: Any
+) -> None:
+    """Train on (line, label) in the order given and write the model.
 
     Args:
         texts: prepared lines with their labels.
@@ -22,6 +24,7 @@ def train(texts: Iterable[tuple[str, str]], out: Path, bucket: int, dim: int, qu
         bucket: buckets of n-grams.
         dim: of the vectors.
         quantize: make it some forty times smaller.
+        threads: with more than one, which change the same numbers as they come, no two runs give the same file.
         settings: what else `fasttext.train_supervised` takes.
 
     Raises:
@@ -39,7 +42,7 @@ def train(texts: Iterable[tuple[str, str]], out: Path, bucket: int, dim: int, qu
         lines = Path(folder) / "train.txt"
         with lines.open("w", encoding="utf-8") as file:
             file.writelines(f"__label__{label} {line}\n" for line, label in texts)
-        model: Any = fasttext.train_supervised(str(lines), dim=dim, bucket=bucket, thread=1, verbose=0, seed=1, **settings)
+        model: Any = fasttext.train_supervised(str(lines), dim=dim, bucket=bucket, thread=threads, verbose=0, seed=1, **settings)
         if quantize:
             model.quantize(input=str(lines), retrain=False, thread=1)
     out.parent.mkdir(parents=True, exist_ok=True)

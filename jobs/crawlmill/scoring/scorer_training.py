@@ -1,8 +1,8 @@
 """Trains fastText classifiers of good against other texts, and says how good they are on hosts that they have not seen.
 
 Presets are those of published pipelines: `dclm` (Li et al. 2024: word bigrams, rate .1, 5 epochs), `preselect` (Shum et al. 2025: 3 epochs),
-`mathcoder2` (Lu et al. 2024: rate .5, dimension 50, one-vs-all; its 200,000 buckets are doubled here, see `fasttext_training`). One thread, and texts in
-the order of their hashes, so the same data give the same file.
+`mathcoder2` (Lu et al. 2024: rate .5, dimension 50, one-vs-all; its 200,000 buckets are doubled here, see `fasttext_training`). One thread, unless more are
+asked for, and texts in the order of their hashes, so the same data give the same file.
 """
 
 from __future__ import annotations
@@ -113,11 +113,13 @@ def split(given: Iterable[Example], per_label: int = 200_000) -> tuple[list[Exam
     return mixed, [*held[True], *held[False]]
 
 
-def train(texts: Sequence[Example], out: Path, preset: Preset, card: Mapping[str, Any], quantize: bool = False) -> str:
-    """Train, write the model and its card beside it; returns the model's sha256."""
+def train(
+    texts: Sequence[Example], out: Path, preset: Preset, card: Mapping[str, Any], quantize: bool = False, threads: int = 1
+) -> str:
+    """Train, write the model and its card beside it; returns the model's sha256. Only on one thread do the same texts give the same file."""
     labelled = ((one.line, (GOOD if one.good else OTHER).removeprefix("__label__")) for one in texts)
     fasttext_training.train(
-        labelled, out, preset.bucket, preset.dim, quantize,
+        labelled, out, preset.bucket, preset.dim, quantize, threads,
         epoch=preset.epoch, lr=preset.lr, wordNgrams=preset.ngrams, loss=preset.loss, minn=0, maxn=0,
     )  # fmt: skip
     found = scorer_file.sha256(out)

@@ -62,6 +62,13 @@ SORTERS = {"label": "--label", "words": "--words", "targets": "--targets"}
 )
 @click.option("--per-label", type=click.IntRange(1), default=200_000, show_default=True, help="At most so many texts of a kind.")
 @click.option("--epoch", type=click.IntRange(1), help="Instead of the preset's.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="More train faster, but then no two runs give the same file.",
+)
 @click.option("--quantize", is_flag=True, help="A smaller, slower, slightly less exact model.")
 @click.option("--languages", default="", help="That the scorer is valid for, e.g. eng,deu.")
 @click.option("--out", type=FILE, required=True, help="Model file to write; its card goes beside it.")
@@ -89,9 +96,10 @@ def train_scorer(**given: Any) -> None:
         "text": given["prepare"],
         "trained_on": len(texts),
         "sorted_by": _sorter(given),
+        "threads": given["threads"],
         **asdict(preset),
     }
-    found = training.train(texts, given["out"], preset, card, given["quantize"])
+    found = training.train(texts, given["out"], preset, card, given["quantize"], given["threads"])
     scores = training.probabilities(given["out"], [one.line for one in held_out])
     click.echo(training.judge(scores.tolist(), [one.good for one in held_out]))
     languages = json.dumps(_list(given["languages"]) or None)
