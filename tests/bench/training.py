@@ -44,7 +44,7 @@ def ngrams(pages: Path, megabytes: int, estimate: bool) -> None:
     from tests.bench.dedup_meter import Meter
 
     import train_ngrams
-    from crawlmill.session import build
+    from crawlmill.protocol.session import build
     from crawlmill.text import kneser_ney
 
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def ngrams(pages: Path, megabytes: int, estimate: bool) -> None:
 
 def scorer(pages: Path, documents: int, threads: list[int]) -> None:
     """Training on so many texts of each label."""
-    from crawlmill import scorer_training as training
+    from crawlmill.scoring import scorer_training as training
     from crawlmill.text.scorer_file import PREPARATIONS
 
     def cut() -> Iterator[str]:
