@@ -97,6 +97,7 @@ def test_the_form_shows_expectation_value_history_and_samples_as_data(written: s
     assert "as many are kept as before" in body and '`{"eng": 0.2}`' in body and f'{OLD} `{{"eng": 0.7}}`' in body
     assert "a 'page' text" in body, "a sample cannot end the code that it stands in"
     assert context["told"]["defaults"] == [HOLD], "the contract declares hold for this one"
+    assert "Without an answer within 1.5 hours: **Hold**." in body
 
 
 def test_what_holds_on_timeout_is_what_all_contracts_say() -> None:

@@ -19,16 +19,24 @@ from crawlmill.verbs import takedown_cli
 def asked(lake: str, monkeypatch: pytest.MonkeyPatch) -> TakedownApproval:
     orders.add(lake, orders.make(["elsewhere.example"], "", ""))  # so that the lake's folder is there
     name = orders.make(["example.org", "https://other.example/x"], "", "").name
-    takedown_cli.keep_preview(lake, name, {"tables": {"documents": {"CC-MAIN-2026-43": 17}}, "releases": ["web"]})
+    takedown_cli.keep_preview(
+        lake, name, {"tables": {"documents": {"CC-MAIN-2026-43": 17, "CC-MAIN-2026-38": 3}}, "releases": ["web"]}
+    )
     monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **kwargs: None)
-    return TakedownApproval(task_id="approve", lake=lake, names="https://other.example/x\nexample.org")
+    return TakedownApproval(
+        task_id="approve", lake=lake, names="https://other.example/x\nexample.org", because="a `letter`", by="Ann"
+    )
 
 
 def test_the_form_shows_pages_rows_and_releases(asked: TakedownApproval) -> None:
     instance = SimpleNamespace(id="x", task_id="approve")
     with pytest.raises(TaskAwaitingInput):
         asked.execute({"ti": instance, "task_instance": instance})  # type: ignore[typeddict-item]
-    assert "example.org" in asked.body and "releases to withdraw: web" in asked.body and "17" in asked.body  # type: ignore[operator]
+    assert (asked.body or "").splitlines() == [
+        "Asked for by `Ann`, because: `a 'letter'`", "", "* `example.org`", "* `https://other.example/x`", "",
+        "Rows that would go:", "", "* documents: 20 (CC-MAIN-2026-38 3, CC-MAIN-2026-43 17)", "",
+        "releases to withdraw: web", "", "Without an answer within a week: **Keep**.",
+    ]  # fmt: skip
     assert asked.defaults == [KEEP]
 
 

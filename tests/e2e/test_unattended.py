@@ -1,24 +1,27 @@
-"""Nobody acts: a snapshot that the source newly lists is found, ingested and published; a warning waits for an answer over the REST API."""
+"""Nobody acts: a snapshot that the source newly lists is found, ingested and published; what waits for a person is answered over the REST API."""
 
 from __future__ import annotations
 
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
+from deltalake import DeltaTable
 
 from crawlmill import sample_crawl
 from crawlmill.lake import ledger, pins
-from crawlmill.orchestrate import demo, processes, service
+from crawlmill.orchestrate import demo, freshness, processes, service
 from crawlmill.orchestrate.instance import Instance
 from crawlmill.orchestrate.rest import Airflow
+from crawlmill.releases import release
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 NEW = "CC-MAIN-2026-43"
@@ -35,6 +38,30 @@ class Running:
 
     def runs(self, dag: str) -> list[tuple[str, str]]:
         return [(run["partition_key"], run["state"]) for run in self.client.runs(dag)]
+
+    def trigger(self, dag: str, **body: Any) -> str:
+        """Start a run by hand; returns its id."""
+        return str(self.client.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, **body})["dag_run_id"])
+
+    def states(self, dag: str, run: str) -> dict[str, Any]:
+        return {task["task_id"]: task["state"] for task in self.client.tasks(dag, run)}
+
+    def question(self, dag: str, run: str) -> tuple[str, dict[str, Any]]:
+        """Wait for the question of task `approve`; returns its address and what it asks."""
+        until(lambda: self.states(dag, run).get("approve") == "awaiting_input", "the question")
+        path = f"/api/v2/dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/approve/-1/hitlDetails"
+        return path, self.client.call("GET", path)
+
+    def succeed(self, dag: str, run: str) -> None:
+        """Wait for a run's success; a failed task's last words are the failure."""
+
+        def done() -> bool:
+            tasks = self.client.tasks(dag, run)
+            for task in tasks:
+                assert task["state"] != "failed", self.client.log(task)[-20:]
+            return bool(tasks) and all(task["state"] == "success" for task in tasks)
+
+        until(done, f"{dag}")
 
 
 def until(done: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
@@ -88,17 +115,35 @@ def test_a_warning_parks_publishing_until_somebody_answers_over_the_rest_api(run
         "success": False, "observed": "0.1", "limit": "0.5", "samples": "[]", "error": None, "answer": None, "checked_at": datetime.now(UTC),
     }  # fmt: skip
     ledger.append_quality(running.lake, [warning])
-    body = {"logical_date": None, "partition_key": "every-snapshot"}
-    run = running.client.call("POST", "/api/v2/dags/publish_corpus/dagRuns", body)["dag_run_id"]
-
-    def states() -> dict[str, Any]:
-        return {task["task_id"]: task["state"] for task in running.client.tasks("publish_corpus", run)}
-
-    until(lambda: states().get("approve") == "awaiting_input", "the question")
-    path = f"/api/v2/dags/publish_corpus/dagRuns/{quote(run, safe='')}/taskInstances/approve/-1/hitlDetails"
-    asked = running.client.call("GET", path)
+    run = running.trigger("publish_corpus", partition_key="every-snapshot")
+    path, asked = running.question("publish_corpus", run)
     assert "as many are kept as before" in asked["body"] and asked["defaults"] == ["Hold"]
     running.client.call("PATCH", path, {"chosen_options": ["Publish"], "params_input": {"because": "a test"}})
-    until(lambda: states().get("publish.check") == "success", "publication after the answer")
+    running.succeed("publish_corpus", run)
     (answer,) = [row["answer"] for row in ledger.quality(running.lake, NEW) if row["answer"]]
     assert answer.startswith("publish by ") and answer.endswith(": a test")
+
+
+def test_a_page_is_taken_down_once_somebody_agrees_and_its_release_has_a_successor(running: Running) -> None:
+    running.succeed("build_release", running.trigger("build_release", conf={"name": "web", "snapshots": NEW}))
+    first = release.manifest(running.lake, "web")
+    host, _ = hosts(running.lake, "corpus").most_common(1)[0]
+    conf = {"names": f"https://{host}/no-such-page\n{host}", "because": "a letter", "by": "a lawyer"}
+    run = running.trigger("takedown", conf=conf)
+    path, asked = running.question("takedown", run)
+    assert host in asked["body"] and "releases to withdraw: web" in asked["body"] and asked["defaults"] == ["Keep"]
+    assert release.names(running.lake) == ["web"], "nothing is withdrawn before somebody agrees"
+    running.client.call("PATCH", path, {"chosen_options": ["Delete"], "params_input": {}})
+    running.succeed("takedown", run)
+    after = release.manifest(running.lake, "web-r2")
+    assert first and after and release.names(running.lake) == ["web-r2"]
+    assert after["total"]["stands_for"] < first["total"]["stands_for"]
+    assert host not in hosts(running.lake, "documents") and host not in hosts(running.lake, "corpus")
+    (audit,) = ledger.runs(running.lake, "takedown", NEW)
+    assert "asked for by a lawyer, approved by" in (audit.message or "") and freshness.news(running.lake) is None
+
+
+def hosts(lake: str, table: str) -> Counter[str]:
+    """How many rows of a table each host has."""
+    urls = DeltaTable(f"{lake}/{table}").to_pyarrow_table(columns=["url"]).column("url").to_pylist()
+    return Counter(urlsplit(url).hostname or "" for url in urls)

@@ -52,8 +52,9 @@ class QualityApproval(HITLOperator):
             return
         context["ti"].xcom_push(ASKED, [answers.key(row) for row in open_])
         self.subject = f"{len(open_)} quality warning{'s' if len(open_) > 1 else ''}: publish all the same?"
-        self.body = answers.question(lake, open_)
         self.defaults = [PUBLISH if answers.on_timeout(open_) == "publish" else HOLD]
+        silence = f"Without an answer within {float(self.hours):g} hours: **{self.defaults[0]}**. The tab Report of a snapshot's run shows its numbers."
+        self.body = f"{answers.question(lake, open_)}\n\n{silence}"
         self.response_timeout = timedelta(hours=float(self.hours))
         self.params = self._form()
         super().execute(context)

@@ -18,7 +18,10 @@ from crawlmill.orchestrate.submit import job_file, placement
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from crawlmill.takedowns.orders import Order
+
 DELETE, KEEP = "Delete", "Keep"
+SHOWN = 50  # names in the question
 PARAMS = {
     "names": Param(type="string", pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f{}]*[^\s\x00-\x1f{}][^\x00-\x09\x0b\x0c\x0e-\x1f{}]*$", format="multiline",
                    title="Pages", section="What", description="Domains (with everything below them), addresses or record ids, a line each."),
@@ -46,11 +49,11 @@ def submit(task_id: str, *more: str, by: str = "{{ params.by }}") -> SparkSubmit
 class TakedownApproval(HITLOperator):
     """Shows what an order would delete and asks a person. "Keep", or nobody's answer in time, fails the task: nothing is deleted."""
 
-    template_fields = ("subject", "body", "lake", "names")
+    template_fields = ("subject", "body", "lake", "names", "because", "by")
 
-    def __init__(self, *, lake: str, names: str, **kwargs: Any) -> None:
+    def __init__(self, *, lake: str, names: str, because: str, by: str, **kwargs: Any) -> None:
         super().__init__(subject="Delete these pages for good?", options=[DELETE, KEEP], defaults=[KEEP], **kwargs)
-        self.lake, self.names = lake, names
+        self.lake, self.names, self.because, self.by = lake, names, because, by
 
     def execute(self, context: Context) -> None:
         """Ask."""
@@ -59,8 +62,7 @@ class TakedownApproval(HITLOperator):
 
         order = orders.make(self.names.split(), "", "")
         found = takedown_cli.preview(layout.lake_root(self.lake), order.name)
-        shown = "\n".join(f"    {name}" for name in (*order.domains, *order.urls, *order.ids)[:50])
-        self.body = f"{order}\n\n{shown}\n\nRows that would go:\n\n```\n{takedown_cli.show(found)}\n```"
+        self.body = _question(order, found, self.by, self.because)
         self.params = ParamsDict({})
         super().execute(context)
 
@@ -76,8 +78,36 @@ class TakedownApproval(HITLOperator):
         return who
 
 
+def _question(order: Order, found: dict[str, Any], by: str, because: str) -> str:
+    """Who asks, what for, what would go; as Markdown whose lines are paragraphs and list items, since Airflow's page joins those of a block of code."""
+    names = (*order.domains, *order.urls, *order.ids)
+    rows = [
+        f"{table}: {sum(counts.values()):,} ({', '.join(f'{snapshot} {number:,}' for snapshot, number in sorted(counts.items()))})"
+        for table, counts in sorted(found["tables"].items())
+    ]
+    parts = [
+        f"Asked for by {_code(by)}, because: {_code(because)}",
+        _list([_code(name) for name in names[:SHOWN]] + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])),
+        "Rows that would go:" if rows else "No row of the lake is named.",
+        _list(rows),
+        f"releases to withdraw: {', '.join(found['releases']) or 'none'}",
+        f"Without an answer within a week: **{KEEP}**.",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _list(items: list[str]) -> str:
+    return "\n".join(f"* {item}" for item in items)
+
+
+def _code(text: str) -> str:
+    """What people wrote is data, not Markdown."""
+    return "`" + text.replace("`", "'") + "`"
+
+
 def approve() -> TakedownApproval:
     """The question, open for a week."""
     return TakedownApproval(
-        task_id="approve", lake="{{ params.lake }}", names="{{ params.names }}", response_timeout=timedelta(days=7)
-    )
+        task_id="approve", lake="{{ params.lake }}", names="{{ params.names }}", because="{{ params.because }}", by="{{ params.by }}",
+        response_timeout=timedelta(days=7),
+    )  # fmt: skip
