@@ -32,7 +32,8 @@ def growth(texts: Path, counts: list[int]) -> None:
             flush=True,
         )
     (low, first, *_), (high, last, *_) = seen[0], seen[-1]
-    print(f"exponent of CPU seconds from {low:,} to {high:,} documents: {math.log(last / first) / math.log(high / low):.3f}")
+    if high > low:
+        print(f"exponent of CPU seconds from {low:,} to {high:,} documents: {math.log(last / first) / math.log(high / low):.3f}")
     if len(seen) > 2:
         (n1, c1, *_), (n2, c2, *_), (n3, c3, *_) = seen[0], seen[len(seen) // 2], seen[-1]
         print(
