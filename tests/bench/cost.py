@@ -2,7 +2,6 @@
 
 Each verb runs on a part and on the whole of the same pages; the difference is theirs, start and models aside. Prints milliseconds a kilobyte of crawl file, as
 `jobs/crawlmill/explain/measured.yaml` has them: pages differ in size from crawl to crawl, and what the verbs do is linear in bytes.
-`jobs/crawlmill/measured.yaml` has them: pages differ in size from crawl to crawl, and what the verbs do is linear in bytes.
 
     python tests/bench/cost.py FILE.warc.gz --megabytes 2.5
 """
