@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from crawlmill import sample_crawl
 from crawlmill.contracts import contract
 from crawlmill.errors import CrawlmillError, CriticalFailure, Fenced
 from crawlmill.lake import failpoint, fence, intact, ledger, pins, table
 from crawlmill.protocol import stage
+from crawlmill.sample_crawl import pages
 from crawlmill.takedowns import orders, takedown
 from crawlmill.upkeep import maintenance
 from tests.fixtures import lakes
@@ -69,6 +71,42 @@ def test_an_attempt_may_end_at_every_boundary(
         assert len(ledger.runs(copy)) == len(before) + 1 and contents(spark, copy, names) == expected, place
     assert intact.of_lake(copy) == []
     nothing_is_left(copy, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def dozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A crawl whose oldest snapshot has a dozen pages."""
+    folder = tmp_path_factory.mktemp("dozen")
+    sample_crawl.write(folder, earlier=len(pages.EARLIER))
+    return folder
+
+
+def test_extract_may_end_at_every_boundary(
+    spark: Any, dozen: Path, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a lake that has another snapshot already, so that something is there to be spoilt."""
+    other, name = sorted(pages.SMALLEST)[:2]
+    source, tables, places = str(dozen), ["documents", "rejects", "crawl_files"], list[str]()
+    quiet = str(tmp_path / "quiet")
+    monkeypatch.setattr(failpoint, "hit", places.append)
+    for where in (quiet, lake):
+        lakes.run(spark, where, "extract", other, source=source)
+    places.clear()
+    lakes.run(spark, quiet, "extract", name, source=source)
+    monkeypatch.undo()
+    monkeypatch.setattr("crawlmill.contracts.audit.audit", lambda *_: [])
+    assert {f"extract:committed:{table}" for table in tables} <= set(places)
+    expected = contents(spark, quiet, tables)
+    for place in dict.fromkeys(places):
+        monkeypatch.setenv("CRAWLMILL_FAILPOINT", f"{place}=fail")
+        with pytest.raises(RuntimeError, match="failpoint"):
+            lakes.run(spark, lake, "extract", name, source=source, force=True)
+        monkeypatch.delenv("CRAWLMILL_FAILPOINT")
+        assert ledger.released(lake, "extract", other), "nobody's run is lost"
+        lakes.run(spark, lake, "extract", name, source=source, force=True)
+        assert contents(spark, lake, tables) == expected, place
+    assert intact.of_lake(lake) == []
+    nothing_is_left(lake, monkeypatch)
 
 
 def nothing_is_left(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
