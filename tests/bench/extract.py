@@ -44,7 +44,7 @@ def mirror(folder: Path, files: list[Path]) -> Path:
         (folder / name).parent.mkdir(parents=True)
         (folder / name).symlink_to(file.resolve())
     (folder / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT, "name": "bench"}]))
-    (folder / "crawl-data" / SNAPSHOT / "warc.paths.gz").write_bytes(gzip.compress("\n".join(names).encode()))
+    (folder / "crawl-data" / SNAPSHOT / "warc.paths.gz").write_bytes(gzip.compress("\n".join(names).encode(), mtime=0))
     return folder
 
 
@@ -321,7 +321,7 @@ def large_file(path: Path, size: int) -> int:
         while file.tell() < size:
             noise = base64.b64encode(os.urandom(49_000))
             text = warcs.PROSE + b"Page %d.</p><script>%s</script><p>" % (number, noise)
-            file.write(gzip.compress(warcs.page(number, text), compresslevel=0))
+            file.write(gzip.compress(warcs.page(number, text), compresslevel=0, mtime=0))
             number += 1
         return file.tell()
 

@@ -40,7 +40,7 @@ def crawl(shared: Path, tmp_path: Path) -> str:
     (mirror / "collinfo.json").write_text(
         json.dumps([{"id": S, "name": "shared files", "from": "2026-10-01", "to": "2026-10-14"}])
     )
-    (folder / "warc.paths.gz").write_bytes(gzip.compress("\n".join(FILES).encode()))
+    (folder / "warc.paths.gz").write_bytes(gzip.compress("\n".join(FILES).encode(), mtime=0))
     return str(mirror)
 
 

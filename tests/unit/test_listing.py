@@ -27,8 +27,8 @@ def source(tmp_path: Path) -> str:
     (tmp_path / "collinfo.json").write_text(json.dumps(CRAWLS))
     folder = tmp_path / "crawl-data" / SNAPSHOT
     folder.mkdir(parents=True)
-    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"crawl-data/a/1.warc.gz\ncrawl-data/a/2.warc.gz\n"))
-    (folder / "wet.paths.gz").write_bytes(gzip.compress(b""))
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"crawl-data/a/1.warc.gz\ncrawl-data/a/2.warc.gz\n", mtime=0))
+    (folder / "wet.paths.gz").write_bytes(gzip.compress(b"", mtime=0))
     return str(tmp_path)
 
 
@@ -58,9 +58,9 @@ def test_empty_snapshot(source: str) -> None:
     ("content", "message"),
     [
         (b"crawl-data/a/1.warc.gz\n", "is not a whole gzip text file"),
-        (gzip.compress(b"../../etc/passwd\n"), "not a plain relative path"),
-        (gzip.compress(b"https://example.org/1.warc.gz\n"), "not a plain relative path"),
-        (gzip.compress(b"a/1\na/1\n"), "lists 1 crawl files twice"),
+        (gzip.compress(b"../../etc/passwd\n", mtime=0), "not a plain relative path"),
+        (gzip.compress(b"https://example.org/1.warc.gz\n", mtime=0), "not a plain relative path"),
+        (gzip.compress(b"a/1\na/1\n", mtime=0), "lists 1 crawl files twice"),
     ],
 )
 def test_bad_listing(source: str, content: bytes, message: str) -> None:
@@ -108,14 +108,14 @@ def test_the_nearest_ids_are_those_nearest_in_time() -> None:
 def test_a_listing_that_unfolds_without_end_is_refused(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred kilobytes of gzip: a line of a hundred megabytes, or very many lines."""
     folder = Path(source) / "crawl-data" / SNAPSHOT
-    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"a" * 100_000_000, 1))
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"a" * 100_000_000, 1, mtime=0))
     tracemalloc.start()
     with pytest.raises(UserError, match=r"warc\.paths\.gz has a line of more than 4096 characters"):
         listing.crawl_files(source, SNAPSHOT)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
     monkeypatch.setattr(listing, "MOST", 1_000)
-    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"".join(b"a/%d\n" % n for n in range(1_001))))
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"".join(b"a/%d\n" % n for n in range(1_001)), mtime=0))
     with pytest.raises(UserError, match="lists more than 1,000 crawl files"):
         listing.crawl_files(source, SNAPSHOT)
 

@@ -45,7 +45,10 @@ def source(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
     client.put_object(Bucket="crawl", ACL="public-read", Key=f"mirror/{PATH}", Body=DATA)
     client.put_object(Bucket="crawl", ACL="public-read", Key="mirror/collinfo.json", Body=json.dumps([{"id": SNAPSHOT}]).encode())
     client.put_object(
-        Bucket="crawl", ACL="public-read", Key=f"mirror/crawl-data/{SNAPSHOT}/warc.paths.gz", Body=gzip.compress(PATH.encode())
+        Bucket="crawl",
+        ACL="public-read",
+        Key=f"mirror/crawl-data/{SNAPSHOT}/warc.paths.gz",
+        Body=gzip.compress(PATH.encode(), mtime=0),
     )
     s3._client.cache_clear()
     return f"s3://crawl/mirror?endpoint={endpoint}&region=us-east-1"
