@@ -2,6 +2,7 @@
 
     python tests/bench/scorers.py speed
     python tests/bench/scorers.py contrast            # shared data: main text against the rest of its page, documentation against other pages
+    python tests/bench/scorers.py contrast --more FOLDER    # and the scale corpus: English manuals of programming against other English manuals
 
 Speed is in documents of 4,000 characters per CPU second of one thread. In `contrast` every text is scored by a model that has seen nothing of its host
 (five folds); rules and scorer are compared at the recall that the rules have.
@@ -16,6 +17,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +26,21 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from crawlmill.limits import Limits
 from crawlmill.recipes import recipe
 from crawlmill.scoring import scorer_training as training
+from crawlmill.sources.record import Counts, Record
+from crawlmill.sources.records import read_records
 from crawlmill.text import arpa, charset, fasttext_lines, kneser_ney, rules, scorer_file, signals
 
 SHARED = Path(os.environ.get("CRAWLMILL_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 FOLDS = 5
+# The scale corpus's packages in English: what programs are written with, and the rest.
+PROGRAMMING = ("openjdk-17-doc", "erlang-doc", "linux-doc-6.1", "qtbase5-doc-html", "qtdeclarative5-doc-html", "postgresql-doc-15",
+               "python3.11-doc", "r-doc-html")  # fmt: skip
+OTHER = ("libreoffice-help-en-us", "gimp-help-en", "lilypond-doc-html", "debmake-doc", "developers-reference", "debian-reference-en",
+         "maint-guide")  # fmt: skip
+MOST = 400  # pages of a host
 
 
 def clock(work: Callable[[], object], times: int = 3) -> float:
@@ -134,10 +145,29 @@ def contrasts() -> dict[str, list[tuple[str, bool, str]]]:
     return {"main text against the rest of the page": navigation, "documentation against other pages": kinds}
 
 
-def contrast(parts: int) -> None:
+def manuals(folder: Path, files: int) -> list[tuple[str, bool, str]]:
+    """(text, whether of programming, host) of the scale corpus's English manuals, the first pages of each host."""
+    from tests.bench.reference_perplexity import texts_of
+
+    found: list[tuple[str, bool, str]] = []
+    seen: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*.warc.gz"))[:files]:
+        with path.open("rb") as stream:
+            for record in read_records(stream, None, Limits(), Counts()):
+                host = (urlsplit(record.target_uri).hostname or "") if isinstance(record, Record) else ""
+                package = host.removeprefix("www.").removesuffix(".example")
+                if package in (*PROGRAMMING, *OTHER) and seen[host] < MOST and (text := texts_of(record)[0]):
+                    seen[host] += 1
+                    found.append((text, package in PROGRAMMING, host))
+    print(f"{len(found):,} manual pages of {len(seen)} hosts, {sum(good for _, good, _ in found):,} of them of programming")
+    return found
+
+
+def contrast(parts: int, more: Path | None, files: int) -> None:
     gate = recipe.load().gate
     found = rules.rules_for(gate, "eng", "Latn")
-    for name, rows in contrasts().items():
+    further = {"manuals of programming against other manuals": manuals(more, files)} if more else {}
+    for name, rows in {**contrasts(), **further}.items():
         rows = [row for row in rows if len(row[0]) >= 100]
         fold = np.array([int(scorer_file.hashlib.sha256(host.encode()).hexdigest(), 16) % FOLDS for _, _, host in rows])
         good = np.array([row[1] for row in rows])
@@ -174,10 +204,12 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="of five, so many are judged")
     parser.add_argument("--dim", type=int, default=100, help="of the models: fastText's speed depends on it, ours does not [100]")
     parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--more", type=Path, metavar="FOLDER", help="the scale corpus")
+    parser.add_argument("--files", type=int, default=2, help="of --more, so many [2]")
     given = parser.parse_args()
     if not (SHARED / "data").is_dir():
         sys.exit(f"there is no shared test data in {SHARED}: set CRAWLMILL_SHARED")
-    contrast(given.folds) if given.what == "contrast" else speed(given.dim, given.texts)
+    contrast(given.folds, given.more, given.files) if given.what == "contrast" else speed(given.dim, given.texts)
 
 
 if __name__ == "__main__":
