@@ -30,18 +30,11 @@ down:  ## Stop what `make up` or `make demo` started.
 	@[ -x .venv/bin/crawlmill ] || { echo "nothing to stop: there is no .venv, so nothing of it can be running"; exit 0; }
 	$(RUN) crawlmill down
 
-STYLE = ruff check . && ruff format --check -q .
-TYPES = mypy && python -m crawlmill.docs --check
 # Workers begin with the groups that take longest, as tests/conftest.py orders them; xdist would begin with those of most tests.
 PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test: setup  ## Lint, types and all tests that are fast enough for every commit.
-	@$(RUN) $(STYLE) || exit
-	($(TYPES)) & types=$$!  # the work of one core, done beside tests that wait for theirs
-	trap 'kill $$types 2>/dev/null || true' EXIT
-	rc=0; $(PYTEST) -m "not full" || rc=$$?
-	wait $$types || rc=$$?
-	exit $$rc
+test: setup lint  ## Lint, types and all tests that are fast enough for every commit.
+	@$(RUN) $(PYTEST) -m "not full"
 
 test-full: setup lint  ## All tests, the long ones too; infra/TEST-FULL.md is what they gave.
 	@mkdir -p .crawlmill
@@ -50,7 +43,7 @@ test-full: setup lint  ## All tests, the long ones too; infra/TEST-FULL.md is wh
 	exit $$rc
 
 lint: setup  ## Lint, types, drift of generated pages.
-	@$(RUN) $(STYLE) && $(TYPES)
+	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
 
 infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
 	@$(RUN) infra/check.sh
