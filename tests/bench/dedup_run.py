@@ -15,8 +15,8 @@ from tests.bench.dedup_meter import Meter, metered
 SNAPSHOT = "CC-MAIN-2026-30"
 
 
-def ours(rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """The stages sketch and dedup on rows with id, url and text: kept ids, and CPU seconds by phase."""
+def ours(texts: Path, folder: Path) -> dict[str, Any]:
+    """The stages sketch and dedup on a file of rows with id, url and text: kept ids, CPU seconds by phase, the stages' peak memory."""
     from tests.fixtures import lakes
 
     from crawlmill.protocol import stage
@@ -29,13 +29,14 @@ def ours(rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     spark.range(1).count()
     session = meter.cpu() - started
     lake = str(folder / "lake")
-    prepare(spark, lake, rows)
+    prepare(spark, lake, texts)
     spent: dict[str, float] = {"session": session}
     for name, snapshot in (("sketch", SNAPSHOT), ("dedup", "*")):
         before = meter.cpu()
         wall = time.time()
         stage.run(stage.load(name), lakes.job(lake, snapshot), spark)
         spent[name], spent[f"{name} wall"] = meter.cpu() - before, time.time() - wall
+    peak = meter.peak
     from crawlmill.lake import table
 
     held = table.read(spark, lake, "clusters", table.version(lake, "clusters"))
@@ -46,13 +47,11 @@ def ours(rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     }
     meter.done.set()
     spark.stop()
-    return {"clusters": found, "spent": spent, "pairs": pairs, "stored": stored, "peak": meter.peak}
+    return {"clusters": found, "spent": spent, "pairs": pairs, "stored": stored, "peak": peak}
 
 
-def prepare(spark: Any, lake: str, rows: list[dict[str, Any]]) -> None:
+def prepare(spark: Any, lake: str, texts: Path) -> None:
     """A lake as the stages before would leave it: documents, no rewrites, one language, everything eligible."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
     from tests.fixtures import lakes
 
     from crawlmill.contracts import contract
@@ -60,12 +59,7 @@ def prepare(spark: Any, lake: str, rows: list[dict[str, Any]]) -> None:
     from crawlmill.lake.ledger import RunRow
 
     table.create_all(lake)
-    raw = Path(lake).parent / "raw.parquet"
-    columns = {name: [row[name] for row in rows] for name in ("id", "url", "text")}
-    pq.write_table(
-        pa.table({**columns, "shard": pa.array([n % 8 for n in range(len(rows))], pa.int32())}), raw, row_group_size=2_000
-    )
-    texts = spark.read.parquet(str(raw)).selectExpr("*", f"'{SNAPSHOT}' AS snapshot")
+    rows = spark.read.parquet(str(texts)).selectExpr("*", f"'{SNAPSHOT}' AS snapshot")
     token = fence.draw(lake, "bench", SNAPSHOT, None, "bench")
     template = lakes.document(SNAPSHOT, 0, "p", "t")
 
@@ -74,9 +68,9 @@ def prepare(spark: Any, lake: str, rows: list[dict[str, Any]]) -> None:
 
         parts = []
         for column in contract.load(name).fields:
-            value = F.col(column.name) if column.name in texts.columns else F.lit(values.get(column.name)).cast(column.type)
+            value = F.col(column.name) if column.name in rows.columns else F.lit(values.get(column.name)).cast(column.type)
             parts.append(value.alias(column.name))
-        return texts.select(*parts)
+        return rows.select(*parts)
 
     script = {"language": "eng", "language_script": "Latn", "language_score": 0.9, "model": "0" * 64, "script_share": 1.0}
     judged = {"language": "eng", "language_script": "Latn", "eligible": True, "recipe_key": "0" * 64}
@@ -109,7 +103,6 @@ def prepare(spark: Any, lake: str, rows: list[dict[str, Any]]) -> None:
         )
         ledger.append_run(lake, run)
         inputs += [{**entry, "snapshot": SNAPSHOT} for entry in outputs]
-    raw.unlink()
 
 
 def in_child(rows: list[dict[str, Any]], scratch: Path) -> dict[str, Any]:
@@ -118,10 +111,12 @@ def in_child(rows: list[dict[str, Any]], scratch: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     texts, result = scratch / "rows.parquet", scratch / "result.json"
-    pq.write_table(pa.table({name: [row[name] for row in rows] for name in ("id", "url", "text")}), texts)
+    columns = {name: [row[name] for row in rows] for name in ("id", "url", "text")}
+    shards = pa.array([n % 8 for n in range(len(rows))], pa.int32())
+    pq.write_table(pa.table({**columns, "shard": shards}), texts, row_group_size=2_000)
     code = (
-        "import json, sys; from pathlib import Path; import pyarrow.parquet as pq; from tests.bench import dedup_run\n"
-        "found = dedup_run.ours(pq.read_table(sys.argv[1]).to_pylist(), Path(sys.argv[2]))\n"
+        "import json, sys; from pathlib import Path; from tests.bench import dedup_run\n"
+        "found = dedup_run.ours(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "Path(sys.argv[3]).write_text(json.dumps(found))"
     )
     subprocess.run([sys.executable, "-c", code, str(texts), str(scratch), str(result)], check=True)

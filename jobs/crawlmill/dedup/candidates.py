@@ -12,7 +12,8 @@ from crawlmill.dedup.relations import Relation, Relations
 
 PAIR = "scope, a, b, similarity, containment_a, containment_b, bits"
 BUCKET = "scope, band, key"
-SAME_BUCKET = "{0}.key = {1}.key AND {0}.band = {1}.band AND {0}.scope = {1}.scope"
+# Joined by the key alone, which is a number, Spark looks rows up at a fraction of what three columns take; the rest is compared where keys meet.
+SAME_BUCKET = "{0}.key = {1}.key AND {0}.band - {1}.band = 0 AND NOT ({0}.scope < {1}.scope OR {0}.scope > {1}.scope)"
 
 
 @dataclass(frozen=True)

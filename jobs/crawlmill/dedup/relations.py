@@ -131,10 +131,10 @@ class SparkRelations:
         """See `Relations`. Reads the stored sets of the contents that met, no texts."""
         met = self.keep(met)
         ends = self.sql("SELECT a AS content FROM {met} UNION ALL SELECT b FROM {met}", met=met)
-        touched = self.sql("SELECT DISTINCT content FROM {ends}", ends=ends)
-        sets = self.sql(  # equal in all copies of a content
-            "SELECT s.content, first(s.shingles) AS shingles FROM {stored} s LEFT SEMI JOIN {touched} t ON s.content = t.content "
-            "WHERE s.shingles IS NOT NULL GROUP BY s.content",
+        touched = self.keep(self.sql("SELECT DISTINCT content FROM {ends}", ends=ends))
+        sets = self.sql(  # equal in all copies of a content; no set of another content is exchanged
+            f"SELECT {self.aside(touched, 't')} s.content, first(s.shingles) AS shingles FROM {{stored}} s "
+            "LEFT SEMI JOIN {touched} t ON s.content = t.content WHERE s.shingles IS NOT NULL GROUP BY s.content",
             stored=self.sets, touched=touched,
         )  # fmt: skip
         joined = self.sql(
