@@ -82,7 +82,9 @@ def changed_pairs(context: Context, db: Tables, last: Basis | None, before: Rela
     old = {snapshot: was[snapshot]["bands"] for snapshot in shifted & was.keys()}
     if last is None or not basis.still_there(context.job.lake, "bands", old, "pairs"):
         one_scheme(context, db, are.keys())
-        found = candidates.changes(db, Bands(bands(context, db, now), scoped=scoped(context)), None, top)
+        found = candidates.changes(
+            db, Bands(bands(context, db, now), scoped=scoped(context), order=context.recipe.dedup.order), None, top
+        )
         return found if before is None else differences(db, before, db.keep(found), PAIR, PAIR_COLUMNS.split(", "))
     one_scheme(context, db, shifted & are.keys())
     held = db.pinned("pairs", {}, PAIR_COLUMNS) if before is None else before
@@ -93,6 +95,7 @@ def changed_pairs(context: Context, db: Tables, last: Basis | None, before: Rela
         kept=bands(context, db, {snapshot: at for snapshot, at in now.items() if snapshot not in shifted}),
         was=bands(context, db, old),
         scoped=scoped(context),
+        order=context.recipe.dedup.order,
     )
     return candidates.changes(db, given, held, top)
 
@@ -151,7 +154,7 @@ def literals(snapshots: Collection[str]) -> str:
 def bands(context: Context, db: Tables, snapshots: dict[str, int]) -> Relation:
     """The bands of some snapshots, each at its version, with their rank."""
     rows = db.pinned("bands", snapshots, "snapshot, scope, band, key, content")
-    return db.sql(f"SELECT scope, band, key, content, {rank(context.recipe.dedup.order)} AS r FROM {{rows}}", rows=rows)
+    return db.sql(f"SELECT *, {rank(context.recipe.dedup.order)} AS r FROM {{rows}}", rows=rows)
 
 
 def eligible(context: Context, db: Tables, snapshots: Collection[str]) -> Relation:

@@ -272,8 +272,8 @@ def test_an_append_that_changes_an_older_row_is_refused(settled: Settled, monkey
     settled.settle()
     settled.put({OLD: pages, NEW: tuple(replace(page, id=f"again-{page.id}") for page in pages)})
     # An engine that lets the newest stay, under a recipe by which the oldest does.
-    monkeypatch.setattr("crawlmill.dedup.candidates.rank", lambda order: rank("newest"))
-    monkeypatch.setattr(sys.modules[stage.load("dedup").transform.__module__], "rank", lambda order: rank("newest"))
+    monkeypatch.setattr("crawlmill.dedup.candidates.rank", lambda order, *of: rank("newest", *of))
+    monkeypatch.setattr(sys.modules[stage.load("dedup").transform.__module__], "rank", lambda order, *of: rank("newest", *of))
     with pytest.raises(CriticalFailure, match=f"ingesting {NEW} would change what clusters says of older documents"):
         settled.settle()
 

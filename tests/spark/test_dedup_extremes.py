@@ -70,7 +70,7 @@ def test_a_bucket_of_a_million(spark: Any) -> None:
     """Every member is compared with the 8 first, none with all: 8 million comparisons, in the memory that the session has."""
     members, top = 1_000_000, 8
     rows = spark.range(members).selectExpr("md5(string(id)) AS content")
-    bands = rows.selectExpr("'all' AS scope", "0 AS band", "0L AS key", "content", "0L AS r")
+    bands = rows.selectExpr("'all' AS scope", "0 AS band", "0L AS key", "content", "'CC-MAIN-2026-30' AS snapshot", "0L AS r")
     # Sixteen steps from 1 to 119 each, as bytes: a small set of its own for every content.
     sets = rows.selectExpr("content", "unhex(regexp_replace(content, '[089a-f]', '1')) AS shingles")
     db = SparkRelations(spark, "", sets, Dedup(top=top), 1 << 24)

@@ -1,7 +1,8 @@
 """Buckets to changed pairs: which candidates a change of bands gains and loses, and what that makes of the table `pairs`.
 
 Ranks are pairs (r, content): `r` is a number, the snapshot by the recipe's order (`rank`), and a content's `r` is the least of its copies in
-any scope. Relations of bands have (scope, band, key, content, r); every content has one key a band, and stands in band 0.
+any scope. Relations of bands have (snapshot, scope, band, key, content, r); every content has one key a band, and stands in band 0. Most rows
+meet nobody, so where rows are looked up their `r` is worked out of those that were found.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ class Bands:
     kept: Relation | None = None
     was: Relation | None = None
     scoped: bool = False
+    order: str = "oldest"
 
 
-def rank(order: str) -> str:
-    """The SQL of a row's `r`; the least `r` ranks first.
+def rank(order: str, snapshot: str = "snapshot") -> str:
+    """The SQL of a row's `r`, from the SQL of its snapshot; the least `r` ranks first.
 
     A number: a least number is found by hashing, a least text by sorting all rows. An id has the form `snapshot_form` of the contracts, and
     2026-38 is older than 2026-38-01.
     """
-    of_year = "CAST(substr(snapshot, 9, 4) AS BIGINT) * 10000 + CAST(substr(snapshot, 14, 2) AS BIGINT) * 100"
-    oldest = f"({of_year} + coalesce(CAST(nullif(substr(snapshot, 17, 2), '') AS BIGINT), 0))"
+    of_year = f"CAST(substr({snapshot}, 9, 4) AS BIGINT) * 10000 + CAST(substr({snapshot}, 14, 2) AS BIGINT) * 100"
+    oldest = f"({of_year} + coalesce(CAST(nullif(substr({snapshot}, 17, 2), '') AS BIGINT), 0))"
     return {"oldest": oldest, "newest": f"-{oldest}", "content": "CAST(0 AS BIGINT)"}[order]
 
 
@@ -156,12 +158,12 @@ def members(db: Relations, bands: Bands) -> Relation:
 
 def _all_members(db: Relations, bands: Bands) -> Relation:
     """The members of all buckets in which two rows stand."""
-    rows = bands.now
+    rows, r = bands.now, rank(bands.order, "h.snapshot")
     crowded = db.keep(db.sql(f"SELECT {BUCKET} FROM {{rows}} GROUP BY {BUCKET} HAVING count(*) > 1", rows=rows))
     if bands.scoped:
-        rows = db.sql(f"SELECT {BUCKET}, content, min(r) OVER (PARTITION BY content) AS r FROM {{rows}}", rows=rows)
+        rows, r = db.sql(f"SELECT {BUCKET}, content, min(r) OVER (PARTITION BY content) AS r FROM {{rows}}", rows=rows), "h.r"
     return db.sql(
-        f"SELECT {db.aside(crowded, 'd')} h.scope, h.band, h.key, h.content, CAST(NULL AS BIGINT) AS before, min(h.r) AS after "
+        f"SELECT {db.aside(crowded, 'd')} h.scope, h.band, h.key, h.content, CAST(NULL AS BIGINT) AS before, min({r}) AS after "
         f"FROM {{rows}} h JOIN {{crowded}} d ON {SAME_BUCKET.format('h', 'd')} GROUP BY h.scope, h.band, h.key, h.content",
         rows=rows, crowded=crowded,
     )  # fmt: skip
@@ -170,17 +172,17 @@ def _all_members(db: Relations, bands: Bands) -> Relation:
 def _unmoved(db: Relations, bands: Bands, shifted: Relation, hint: str, dirty: Relation) -> Relation:
     """(scope, band, key, content, r) of the members of dirty buckets whose rank stayed."""
     still = db.sql(
-        f"SELECT {hint} n.scope, n.band, n.key, n.content, n.r FROM {{now}} n LEFT JOIN {{shifted}} m "
+        f"SELECT {hint} n.snapshot, n.scope, n.band, n.key, n.content FROM {{now}} n LEFT JOIN {{shifted}} m "
         "ON n.content = m.content AND n.scope = m.scope WHERE m.content IS NULL",
         now=bands.now, shifted=shifted,
     )  # fmt: skip
     held = db.sql(
-        f"SELECT {BUCKET}, content, r FROM {{kept}} UNION ALL SELECT {BUCKET}, content, r FROM {{still}}",
+        f"SELECT snapshot, {BUCKET}, content FROM {{kept}} UNION ALL SELECT snapshot, {BUCKET}, content FROM {{still}}",
         kept=bands.kept, still=still,
     )  # fmt: skip
     meeting = db.sql(
-        f"SELECT {db.aside(dirty, 'd')} h.scope, h.band, h.key, h.content, h.r FROM {{held}} h JOIN {{dirty}} d "
-        f"ON {SAME_BUCKET.format('h', 'd')}",
+        f"SELECT {db.aside(dirty, 'd')} h.scope, h.band, h.key, h.content, {rank(bands.order, 'h.snapshot')} AS r FROM {{held}} h "
+        f"JOIN {{dirty}} d ON {SAME_BUCKET.format('h', 'd')}",
         held=held, dirty=dirty,
     )  # fmt: skip
     others = db.sql(
