@@ -74,7 +74,7 @@ def test_a_bucket_of_a_million(spark: Any) -> None:
     # Sixteen steps from 1 to 119 each, as bytes: a small set of its own for every content.
     sets = rows.selectExpr("content", "unhex(regexp_replace(content, '[089a-f]', '1')) AS shingles")
     db = SparkRelations(spark, "", sets, Dedup(top=top), 1 << 24)
-    places = db.keep(candidates.placed(db, candidates.members(db, candidates.Bands(bands))))
+    places = db.keep(candidates.placed(db, candidates.members(db, candidates.Bands(bands, "oldest"))))
     turned = db.keep(candidates.turns(db, places, top))
     assert turned.count() == sum(members - 1 - place for place in range(top))
     found = db.verify(db.sql("SELECT scope, a, b, gained AS bits FROM {turned}", turned=turned))

@@ -22,10 +22,10 @@ class Bands:
     """Bands before and after: `kept` of unchanged snapshots, `was` and `now` of changed ones. None: there was nothing before."""
 
     now: Relation
+    order: str
     kept: Relation | None = None
     was: Relation | None = None
     scoped: bool = False
-    order: str = "oldest"
 
 
 def rank(order: str, snapshot: str = "snapshot") -> str:
