@@ -1,4 +1,4 @@
-"""The generated pages: the data dictionary of `schemas/`, the page of `dags/`, that of the recipes' rules, faults, promises, the record of released contracts.
+"""The generated pages: the data dictionary of `schemas/`, the page of `dags/`, those of rules, sizes, faults and promises; the record of released contracts.
 
 `python -m crawlmill.docs` writes the pages, `--check` fails where they differ from what they are made from, `--release` records
 the present contracts as those that readers rely on.
@@ -18,6 +18,7 @@ from crawlmill import fault_page, layout, rule_page
 from crawlmill.contracts import contract
 from crawlmill.contracts.contract import Contract
 from crawlmill.errors import UserError
+from crawlmill.explain import sizing
 
 MADE = "<!-- Written by `python -m crawlmill.docs`; edit {source} instead. -->"
 RELEASED = Path("tests/fixtures/released_contracts.json")
@@ -29,6 +30,7 @@ def pages() -> dict[Path, str]:
         layout.schemas_dir() / "README.md": dictionary(),
         layout.home() / "dags" / "README.md": dag_page(layout.home() / "dags"),
         layout.recipes_dir() / "README.md": f"{MADE.format(source='jobs/recipes/*')}\n{rule_page.page()}",
+        layout.home() / "infra" / "SIZING.md": f"{MADE.format(source='jobs/crawlmill/explain/measured.yaml')}\n{sizing.page()}",
     }
     if (layout.home() / fault_page.MATRIX).is_file():
         made = MADE.format(source=fault_page.MATRIX)

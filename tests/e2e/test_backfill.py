@@ -1,4 +1,4 @@
-"""Six snapshots backwards while what does the work is killed: the rows of one quiet process."""
+"""Six snapshots backwards while what does the work is killed, again by a stricter rule, and some of them: always the rows of one quiet process."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ class Site:
                     return found
         return []
 
-    def differing(self) -> list[str]:
+    def differing(self, recipe_file: Path | None = None, stages: tuple[str, ...] = STAGES) -> list[str]:
         """The tables that differ from those that one process makes of the same crawl, stage after stage."""
         quiet = str(self.root / "quiet")
         for snapshot in self.days:
-            for name in STAGES:
-                lakes.run(self.spark, quiet, name, snapshot, source=str(self.root / "sample"))
+            for name in stages:
+                lakes.run(self.spark, quiet, name, snapshot, recipe_file, source=str(self.root / "sample"))
         for name in ("dedup", "publish"):
             ledger.answer(quiet, ledger.open_warnings(quiet), "publish by a test")
             lakes.run(self.spark, quiet, name)
@@ -216,3 +216,45 @@ def test_what_has_succeeded_is_left_alone_unless_asked_for(site: Site) -> None:
     site.backfill(reprocess="none")
     site.backfill(reprocess="failed")
     assert site.succeeded() == 6 and len(site.client.runs("ingest_snapshot")) == 6
+
+
+def test_a_stricter_rule_runs_the_gate_alone_again(site: Site) -> None:
+    stricter = site.root / "stricter.yaml"
+    stricter.write_text("extends: default\ngate:\n  rules:\n    gopher_short_doc: {limit: 60}\n")
+    before = cluster_run.digests(site.lake)
+    at = site.backfill(conf={"recipe": str(stricter)})
+    until(lambda: site.succeeded() == 12, "six snapshots judged again", LIMIT)
+    until(site.published, "the corpus by the stricter rule", LIMIT)
+    ran = site.runs(at)
+    assert set(ran) == {("gate", name) for name in site.days} | {("dedup", pins.EVERY), ("publish", pins.EVERY)}
+    assert sum(snapshot == pins.EVERY for _, snapshot in ran) == 2, "once for all of it"
+    assert 0 < cluster_run.digests(site.lake)["corpus"][0] < before["corpus"][0]
+    assert site.differing(stricter, ("gate",)) == []
+
+
+def test_a_list_of_snapshots_over_the_rest_api(site: Site) -> None:
+    """By the rule of before: two of six, which do not follow one another."""
+    chosen, before, at = sorted(site.days)[1::3], len(site.client.runs("ingest_snapshot")), datetime.now(UTC)
+    for name in chosen:
+        site.client.call(
+            "POST", "/api/v2/dags/ingest_snapshot/dagRuns", {"logical_date": None, "partition_key": name, "conf": {}}
+        )
+    until(lambda: site.succeeded() == before + len(chosen), "the chosen ones", LIMIT)
+    until(site.published, "the corpus with the chosen ones as they were", LIMIT)
+    assert {name for stage, name in site.runs(at) if stage == "gate"} == set(chosen)
+    assert [name for name, snapshot in site.runs(at) if snapshot == pins.EVERY] == ["dedup", "publish"]
+
+
+def test_only_the_one_that_failed_is_made_again(site: Site) -> None:
+    failing, before = sorted(site.days)[2], len(site.client.runs("ingest_snapshot"))
+    body = {"logical_date": None, "partition_key": failing, "conf": {"recipe": str(site.root / "lost.yaml")}}
+    site.client.call("POST", "/api/v2/dags/ingest_snapshot/dagRuns", body)
+
+    def states() -> list[str]:
+        return [run["state"] for run in site.client.runs("ingest_snapshot") if run["partition_key"] == failing]
+
+    until(lambda: "failed" in states(), "a run without a recipe has failed", 300)
+    site.backfill(reprocess="failed")
+    until(lambda: len(site.client.runs("ingest_snapshot")) == before + 2, "one more run", 120)
+    until(lambda: states().count("success") == len(states()) - 1, "it went well this time", LIMIT)
+    assert len(site.client.runs("ingest_snapshot")) == before + 2

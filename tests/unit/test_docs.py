@@ -56,6 +56,7 @@ def test_dag_pages_come_from_docstrings_without_airflow(tmp_path: Path) -> None:
 def test_check_names_what_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("schemas", "dags", "jobs/recipes"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("README.md", "__pycache__"))
+    (tmp_path / "infra").mkdir()
     monkeypatch.setenv("CRAWLMILL_HOME", str(tmp_path))
     assert docs.main(["--check"]) == 1
     assert "schemas/README.md differs" in capsys.readouterr().err

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from crawlmill.errors import UserError
-from crawlmill.explain import ingest_estimate
+from crawlmill.explain import ingest_estimate, page_cost
 from crawlmill.explain.ingest_estimate import Prices
 from crawlmill.lake import ledger, table
 from crawlmill.lake.ledger import RunRow
@@ -19,7 +18,7 @@ from tests.fixtures import lake_tables
 from tests.fixtures.lakes import NEW, OLD, document
 from tests.fixtures.shell import call
 
-SHIPPED = yaml.safe_load(ingest_estimate.SHIPPED.read_text())
+SHIPPED = page_cost.figures()
 PRICES = Prices(core_hour=0.5, gb_month=2.0, gb_fetched=1.0)
 
 
@@ -27,25 +26,25 @@ def test_the_figures_that_ship_say_where_they_come_from() -> None:
     from crawlmill.protocol import stage
 
     assert SHIPPED["crawl"].keys() == {"warc", "wet"}
-    assert set(SHIPPED["time"]["milliseconds_a_kilobyte"]) < set(stage.NAMES) and "lower bound" in SHIPPED["time"]["source"]
-    assert all(part["source"] for part in (*SHIPPED["crawl"].values(), SHIPPED["time"], SHIPPED["disk"]))
-    assert 0 < SHIPPED["time"]["documents"] <= 1
+    assert set(SHIPPED["work"]["stages"]) == set(stage.NAMES) - {"recycle"}
+    assert all(part["source"] for part in (*SHIPPED["crawl"].values(), SHIPPED["work"]))
+    assert 0 < SHIPPED["work"]["documents"] <= SHIPPED["work"]["pages"]
 
 
 def test_without_runs_the_shipped_figures_are_multiplied(crawl: Path, lake: str) -> None:
     cost, seen = ingest_estimate.of(lake, str(crawl), NEW, recipe.load(), PRICES, 4)
     figures = SHIPPED["crawl"]["warc"]
     assert cost.files == 4 and cost.fetched == 4 * figures["file_bytes"] and cost.pages == 4 * figures["records"]
-    own = SHIPPED["time"]["milliseconds_a_kilobyte"]
-    assert cost.core_hours["extract"] == pytest.approx(cost.fetched / 1000 * own["extract"] / 3.6e6)
-    assert cost.core_hours["identify"] == pytest.approx(
-        cost.fetched / 1000 * own["identify"] / 3.6e6 * SHIPPED["time"]["documents"]
-    )
-    assert cost.stored == pytest.approx(cost.fetched * SHIPPED["disk"]["stored_a_byte"])
+    own, documents = page_cost.by_stage("warc"), cost.pages * SHIPPED["work"]["documents"] / SHIPPED["work"]["pages"]
+    assert cost.documents == pytest.approx(documents)
+    assert cost.core_hours["extract"] == pytest.approx(cost.pages * own["extract"].core_seconds / 3600)
+    assert cost.core_hours["dedup"] == pytest.approx(documents * own["dedup"].core_seconds / 3600)
+    rest = sum(found.stored for name, found in own.items() if name != "extract")
+    assert cost.stored == pytest.approx(cost.pages * own["extract"].stored + documents * rest)
     assert cost.money == pytest.approx(cost.total_hours * 0.5 + cost.fetched / 1e9)
     assert cost.month == pytest.approx(cost.stored / 1e9 * 2)
     said = "\n".join(ingest_estimate.lines(cost, seen, PRICES, 4))
-    assert "CC-MAIN-2016-40" in said and "tests/bench/cost.py" in said and "money" in said
+    assert "CC-MAIN-2016-40" in said and "tests/bench/sizing.py" in said and "money" in said
     assert "money" not in "\n".join(ingest_estimate.lines(cost, seen, Prices(), 4))
 
 
@@ -66,7 +65,7 @@ def test_a_lake_s_own_runs_are_the_measure(crawl: Path, lake: str, monkeypatch: 
             RunRow(run_id=name, stage=name, snapshot=OLD if name != "publish" else "*", stage_key="k", verdict="passed", counts=counts,
                    outputs=outputs, seconds=20.0, finished_at=datetime.now(UTC)),
         )  # fmt: skip
-    assert "tests/bench/cost.py" in ingest_estimate.measured(lake, "warc", 2).sources["time"], "eight documents tell nothing"
+    assert "tests/bench/sizing.py" in ingest_estimate.measured(lake, "warc", 2).sources["time"], "eight documents tell nothing"
     monkeypatch.setattr(ingest_estimate, "LEAST", 8)
     cost, seen = ingest_estimate.of(lake, str(crawl), NEW, recipe.load(), Prices(), 2)
     assert (seen.file_bytes, seen.records, seen.documents) == (1000, 10, 0.8)

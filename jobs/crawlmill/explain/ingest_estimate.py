@@ -1,25 +1,21 @@
 """What ingesting a snapshot will take, before anything is fetched: bandwidth, core-hours, disk, money. From measured figures, without Spark.
 
 Measured where there is something to measure: the crawl files of the snapshot are counted in the source's listing; bytes and pages a file, processor time
-and stored bytes a page come from what this lake has ingested, else from `measured.yaml`, whose figures say where they come from. Prices are the
-caller's.
+and stored bytes a page come from what this lake has ingested, else from `measured.yaml` (`page_cost`), whose figures say where they come from. Prices are
+the caller's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import yaml
-
+from crawlmill.explain import page_cost
 from crawlmill.lake import ledger, pins, table, table_log
 from crawlmill.protocol import crawl, stage
 from crawlmill.recipes.recipe import Recipe
 from crawlmill.text_table import number, size
 
-SHIPPED = Path(__file__).parent / "measured.yaml"
 HOUR = 3600.0
 LEAST = 10_000  # documents from which on a lake's own runs are a measure: below, starting Spark is most of their time
 
@@ -96,17 +92,21 @@ def of(lake: str, source: str, snapshot: str, recipe: Recipe, prices: Prices, co
 
 def measured(lake: str, kind: str, cores: int) -> Measured:
     """The lake's own figures where it has some, else those that ship."""
-    shipped: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
-    crawled, time, disk = shipped["crawl"][kind], shipped["time"], shipped["disk"]
-    page = crawled["file_bytes"] / crawled["records"]
-    found = Measured(
-        file_bytes=crawled["file_bytes"], records=crawled["records"], documents=time["documents"],
-        core_seconds={name: milliseconds * page / 1e6 for name, milliseconds in time["milliseconds_a_kilobyte"].items()},
-        stored=disk["stored_a_byte"] * page / time["documents"],
-        sources={"crawl": crawled["source"], "time": time["source"], "disk": disk["source"]},
-    )  # fmt: skip
     own = list(_own(lake, cores))
-    return own[-1] if own else found
+    return own[-1] if own else _shipped(kind)
+
+
+def _shipped(kind: str) -> Measured:
+    found = page_cost.figures()
+    crawled, work, costs = found["crawl"][kind], found["work"], page_cost.by_stage(kind, found)
+    documents = work["documents"] / work["pages"]
+    told = f"{work['source']} on {number(work['pages'])} pages of {work['what']}, scaled to the size of Common Crawl's"
+    return Measured(
+        file_bytes=crawled["file_bytes"], records=crawled["records"], documents=documents,
+        core_seconds={name: cost.core_seconds for name, cost in costs.items()},
+        stored=sum(cost.stored / (documents if name == "extract" else 1.0) for name, cost in costs.items()),
+        sources={"crawl": crawled["source"], "time": told, "disk": told},
+    )  # fmt: skip
 
 
 def _own(lake: str, cores: int) -> Iterator[Measured]:
