@@ -220,7 +220,7 @@ def test_what_has_succeeded_is_left_alone_unless_asked_for(site: Site) -> None:
 
 def test_a_stricter_rule_runs_the_gate_alone_again(site: Site) -> None:
     stricter = site.root / "stricter.yaml"
-    stricter.write_text("extends: default\ngate:\n  rules:\n    gopher_short_doc: {limit: 60}\n")
+    stricter.write_text("extends: default\ngate:\n  rules:\n    gopher_short_doc: {limit: 200}\n")
     before = cluster_run.digests(site.lake)
     at = site.backfill(conf={"recipe": str(stricter)})
     until(lambda: site.succeeded() == 12, "six snapshots judged again", LIMIT)
