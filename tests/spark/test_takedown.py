@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crawlmill.contracts import contract
-from crawlmill.lake import ledger, superseded, table
+from crawlmill.errors import Fenced
+from crawlmill.lake import failpoint, ledger, superseded, table
 from crawlmill.protocol import stage
 from crawlmill.releases import release
 from crawlmill.takedowns import orders, takedown, takedown_rows, withdrawal
@@ -156,6 +158,34 @@ def test_the_files_that_held_the_page_go_with_time(spark: Any, copy: str, monkey
     assert held() == set()
     lakes.run(spark, copy, "gate", OLD, force=True)
     settle(spark, copy)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("moment", ["looked", "takedown:listed", "takedown:cleaned:documents", "takedown:cleaned:verdicts"])
+def test_two_takedowns_at_once(spark: Any, copy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """The second begins and ends in the middle of the first, which says to run it again if it was fenced off."""
+    one_by_one = str(shutil.copytree(copy, tmp_path / "one by one"))
+    for name in ("p9.example.org", "p1.example.org"):
+        delete(spark, one_by_one, name)
+    settle(spark, one_by_one)
+    pending = ["p9.example.org"]
+
+    def meanwhile(place: str) -> None:
+        if pending and (place == moment or (moment == "looked" and place.startswith("deleting from"))):
+            delete(spark, copy, pending.pop())
+
+    monkeypatch.setattr(failpoint, "hit", meanwhile)
+    try:
+        takedown.delete(spark, copy, order("p1.example.org"), meanwhile)
+    except Fenced:
+        takedown.delete(spark, copy, order("p1.example.org"), meanwhile)
+    assert not pending
+    for name in lakes.ROW_LOCAL:
+        said: list[str] = []
+        stage.run(stage.load(name), lakes.job(copy, OLD), spark, said.append)
+        assert "up to date" in said[-1]
+    settle(spark, copy)
+    assert everything(spark, copy) == everything(spark, one_by_one)
 
 
 @pytest.mark.full

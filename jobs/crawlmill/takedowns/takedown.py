@@ -85,9 +85,9 @@ def in_force(runs: Iterable[RunRow]) -> list[RunRow]:
     return [run for run in passed if any(run is other for other in kept)]
 
 
-def look(spark: SparkSession, lake: str, known: orders.Orders) -> list[Plan]:
-    """The snapshots in which orders name records, with these records."""
-    found = plans(lake)
+def look(spark: SparkSession, lake: str, known: orders.Orders, only: str | None = None) -> list[Plan]:
+    """The snapshots, or the only one asked for, in which orders name records, with these records."""
+    found = [plan for plan in plans(lake) if only in (None, plan.snapshot)]
     for plan in found:
         used = {name: {*plan.versions(name), *_settled(plan, name)} for name in takedown_rows.FIRST}
         plan.named = takedown_rows.look(spark, lake, plan.snapshot, used, known)
@@ -131,11 +131,16 @@ def delete(spark: SparkSession, lake: str, order: Order, say: Callable[[str], No
     _fence_unfinished(lake, order.name)
     _from_corpus(spark, lake, order, known)
     removed = {}
-    for plan in look(spark, lake, known):
-        assert plan.named is not None
-        say(f"deleting from {plan.snapshot}")
-        removed[plan.snapshot] = _sweep(spark, lake, order, plan)
-        plan.named.release()
+    for seen in look(spark, lake, known):
+        assert seen.named is not None
+        seen.named.release()
+        say(f"deleting from {seen.snapshot}")
+        tokens = _take_over(lake, order, seen.snapshot)
+        # Once more: what another takedown or a stage has done before the tokens were drawn is in the ledger now, and later it does nothing.
+        for plan in look(spark, lake, orders.ready(lake), seen.snapshot):
+            assert plan.named is not None
+            removed[plan.snapshot] = _sweep(spark, lake, order, plan, tokens)
+            plan.named.release()
     return removed
 
 
@@ -147,13 +152,17 @@ def _fence_unfinished(lake: str, by: str) -> None:
             fence.draw(lake, "extract", plan.snapshot, None, by, max(ended, default=0))
 
 
-def _sweep(spark: SparkSession, lake: str, order: Order, plan: Plan) -> int:
+def _take_over(lake: str, order: Order, snapshot: str) -> dict[str, int]:
+    """Fence off whoever writes to a snapshot; the tokens by stage."""
+    highest = max((run.fence for run in ledger.runs(lake)), default=0)
+    return {name: fence.draw(lake, name, snapshot, None, order.name, highest) for name in (*WRITERS, superseded.STAGE)}
+
+
+def _sweep(spark: SparkSession, lake: str, order: Order, plan: Plan, tokens: dict[str, int]) -> int:
     """Delete the records of one snapshot from its tables and enter its runs again. Returns the captured documents deleted."""
     from crawlmill.takedowns import takedown_traces
 
     assert plan.named is not None
-    highest = max((run.fence for run in ledger.runs(lake)), default=0)
-    tokens = {name: fence.draw(lake, name, plan.snapshot, None, order.name, highest) for name in (*WRITERS, superseded.STAGE)}
     identity = {"run_id": order.name, "code": crawlmill.__version__}
     commit = table.Commit(lake, superseded.STAGE, plan.snapshot, None, tokens[superseded.STAGE], identity)
     takedown_traces.answers(spark, commit, plan)
