@@ -74,14 +74,16 @@ def differences(db: Relations, old: Relation, new: Relation, keys: Sequence[str]
     )  # fmt: skip
 
 
-def without_estimate(kept: DataFrame) -> DataFrame:
-    """A checkpointed relation without the size that its plan was estimated at; how its rows are distributed stays known.
+def sized(kept: DataFrame) -> DataFrame:
+    """A checkpointed relation, of unknown size where its plan was estimated at 2^64 bytes and more; how its rows are distributed stays known.
 
-    Spark takes a join for the product of its sides, and a checkpoint hands that on: over some rounds of joins sizes become numbers of
-    millions of digits, and planning the next join is mostly multiplying them. There is no public way to say that a size is unknown.
+    Spark takes a join for the product of its sides, and a checkpoint hands that on: sizes square with every round, until planning
+    the next join is mostly the multiplying of long numbers. There is no public way to say that a size is unknown.
     """
     spark, jvm = kept.sparkSession, kept.sparkSession.sparkContext._jvm
     plan, nothing = kept._jdf.queryExecution().logical(), jvm.scala.Option.empty()  # type: ignore[union-attr]
+    if plan.stats().sizeInBytes().bit_length() <= 64:
+        return kept
     bare = jvm.org.apache.spark.sql.execution.LogicalRDD(  # type: ignore[union-attr]
         plan.output(), plan.rdd(), plan.outputPartitioning(), plan.outputOrdering(), False, nothing, spark._jsparkSession, nothing, nothing,
     )  # fmt: skip
@@ -125,7 +127,7 @@ class SparkRelations:
         Where the cluster has a checkpoint folder (`spark.checkpoint.dir`) a lost executor costs what it held; without one it costs
         the run, which is then done again.
         """
-        return without_estimate(relation.checkpoint() if self.durable else relation.localCheckpoint(eager=False))
+        return sized(relation.checkpoint() if self.durable else relation.localCheckpoint(eager=False))
 
     def some(self, relation: Relation) -> bool:
         """See `Relations`."""
