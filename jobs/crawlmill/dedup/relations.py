@@ -134,8 +134,8 @@ class SparkRelations:
         return not relation.isEmpty()
 
     def aside(self, relation: Relation, alias: str) -> str:
-        """See `Relations`."""
-        return f"/*+ BROADCAST({alias}) */" if relation.count() <= ASIDE else ""
+        """See `Relations`. The relation is kept: counting its rows as they lie there costs a fifth of planning an aggregate."""
+        return f"/*+ BROADCAST({alias}) */" if relation._jdf.queryExecution().toRdd().count() <= ASIDE else ""
 
     def crowd(self, places: Relation, complete: bool) -> None:
         """See `Relations`."""
