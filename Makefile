@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Spark, Airflow and Python workers all come from the environment that `make setup` made.
 RUN = source infra/env.sh &&
 
-.PHONY: help setup s3 demo up down test test-full lint infra-check audit docs clean
+.PHONY: help setup s3 demo up down test test-full style lint infra-check audit docs clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,17 +33,21 @@ down:  ## Stop what `make up` or `make demo` started.
 # Workers begin with the groups that take longest, as tests/conftest.py orders them; xdist would begin with those of most tests.
 PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test: setup lint  ## Lint, types and all tests that are fast enough for every commit.
+# Types and the drift of generated pages are tests, so that they share the two workers with the others.
+test: style  ## Lint, types and all tests that are fast enough for every commit.
 	@$(RUN) $(PYTEST) -m "not full"
 
-test-full: setup lint  ## All tests, the long ones too; infra/TEST-FULL.md is what they gave.
+test-full: style  ## All tests, the long ones too; infra/TEST-FULL.md is what they gave.
 	@mkdir -p .crawlmill
 	rc=0; $(RUN) $(PYTEST) --junitxml=.crawlmill/test-full.xml || rc=$$?
 	$(RUN) python tests/results.py .crawlmill/test-full.xml
 	exit $$rc
 
-lint: setup  ## Lint, types, drift of generated pages.
-	@$(RUN) ruff check . && ruff format --check -q . && mypy && python -m crawlmill.docs --check
+style: setup
+	@$(RUN) ruff check . && ruff format --check -q .
+
+lint: style  ## Lint, types, drift of generated pages.
+	@$(RUN) mypy && python -m crawlmill.docs --check
 
 infra-check: setup  ## Images, compose file and Kubernetes manifests, judged by their own tools.
 	@$(RUN) infra/check.sh

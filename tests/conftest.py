@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.hookimpl(wrapper=True)  # xdist reads the groups in the same hook and would come first
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Two workers begin with what takes longest: all Spark tests on one session, and the real Airflow; then who is free takes the next file."""
-    order = {"spark": 0, "e2e": 1}
+    order = {"spark": 0, "e2e": 1, "test_types.py": 2}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: order.get(item.path.parent.name, 2))
+    items.sort(key=lambda item: order.get(item.path.parent.name, order.get(item.path.name, 3)))
     return (yield)
 
 

@@ -152,13 +152,18 @@ def states(seed: int, count: int) -> Iterator[Lake]:
 BOUNDARIES = ("before_commit:pairs", "committed:pairs", "before_commit:clusters", "committed:clusters")
 
 
-def test_an_attempt_may_die_at_any_boundary(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each death something else happens, too; then one attempt makes up for everything."""
-    following = states(4, 2 * len(BOUNDARIES))
+@pytest.mark.parametrize(
+    "boundaries", [BOUNDARIES[1:2], pytest.param(BOUNDARIES, marks=pytest.mark.full)], ids=["between", "all"]
+)
+def test_an_attempt_may_die_at_any_boundary(
+    settled: Settled, monkeypatch: pytest.MonkeyPatch, boundaries: tuple[str, ...]
+) -> None:
+    """After each death something else happens, too; then one attempt makes up for everything. Only between the two commits is one without the other."""
+    following = states(4, 2 * len(boundaries))
     settled.put(next(following))
     settled.settle()
     settled.check()
-    for boundary in BOUNDARIES:
+    for boundary in boundaries:
         settled.put(next(following))
         monkeypatch.setenv("CRAWLMILL_FAILPOINT", f"dedup:{boundary}=fail")
         with pytest.raises(RuntimeError, match="failpoint"):

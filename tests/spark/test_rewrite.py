@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,24 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def identified(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake whose pages have a language."""
+    lake = str(tmp_path_factory.mktemp("lakes") / "identified")
+    lakes.put_documents(lake, NEW, PAGES)
+    lakes.run(spark, lake, "identify", NEW)
+    return lake
+
+
+@pytest.fixture
+def lake(identified: str, tmp_path: Path) -> str:
+    """A copy of it for each test."""
+    return str(shutil.copytree(identified, tmp_path / "lake"))
+
+
 def test_a_model_answers_once_and_its_answers_give_the_same_rows(
     spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    lakes.put_documents(lake, NEW, PAGES)
-    lakes.run(spark, lake, "identify", NEW, recipe_file)
     with running(reply=reply) as at:
         monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", at.url)
         monkeypatch.setenv("CRAWLMILL_LLM_API_KEY", "sk-secret")
@@ -61,11 +75,10 @@ def test_a_model_answers_once_and_its_answers_give_the_same_rows(
         assert lakes.run(spark, lake, "rewrite", NEW, recipe_file).verdict == "passed"
         assert set(at.got.values()) == {1} and len(at.got) == 7 + 7  # seven distinct pages, rewritten and labelled
         rows = lakes.contents(spark, lake, "rewrites"), lakes.contents(spark, lake, "rewrite_steps")
-        lakes.run(spark, lake, "rewrite", NEW, recipe_file, force=True)
-        assert at.got.total() == 14
-    assert (lakes.contents(spark, lake, "rewrites"), lakes.contents(spark, lake, "rewrite_steps")) == rows
-    monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", "http://127.0.0.1:1/v1")  # nobody is asked any more
+    monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", "http://127.0.0.1:1/v1")  # nobody is asked any more: there is nobody
     lakes.run(spark, lake, "rewrite", NEW, recipe_file, force=True)
+    assert at.got.total() == 14
+    assert (lakes.contents(spark, lake, "rewrites"), lakes.contents(spark, lake, "rewrite_steps")) == rows
     check_rows(spark, lake)
     assert canary.seen(lake, "sk-secret") == [], "neither tables, nor logs of commits, nor journals"
     said = capfd.readouterr()
@@ -92,8 +105,6 @@ def check_rows(spark: Any, lake: str) -> None:
 def test_an_endpoint_that_is_down_releases_nothing(
     spark: Any, lake: str, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lakes.put_documents(lake, NEW, {"p1": PAGES["p1"]})
-    lakes.run(spark, lake, "identify", NEW, recipe_file)
     monkeypatch.setenv("CRAWLMILL_LLM_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("CRAWLMILL_LLM_PATIENCE", "0.2")
     with pytest.raises(SourceUnavailable, match="has answered nobody"):

@@ -129,6 +129,17 @@ def test_trap_2_a_content_that_comes_again_keeps_what_stands_for_it() -> None:
     check_definition(store, lake)
 
 
+def test_a_copy_that_comes_is_told_the_new_head_of_what_stands_for_it() -> None:
+    """In one run the first copy of a survivor goes and a further copy of its near duplicate comes."""
+    lake: Lake = {SNAPSHOTS[0]: (page("m", 0), page("z", 0)), SNAPSHOTS[1]: (page("v", 1),)}
+    store = Store(Dedup(threshold=0.7))
+    store.settle(lake)
+    lake |= {SNAPSHOTS[0]: lake[SNAPSHOTS[0]][1:], SNAPSHOTS[3]: (page("v2", 1),)}
+    store.settle(lake)
+    assert {row[2]: row[5] for row in store.clusters} == {"z": "z", "v": "z", "v2": "z"}
+    check_definition(store, lake)
+
+
 def test_trap_3_neighbours_of_a_content_whose_rank_moved_are_decided_again() -> None:
     """The head of `a` moves behind `b`, no pair changes, and `b` stays now."""
     lake: Lake = {SNAPSHOTS[0]: (page("a", 0),), SNAPSHOTS[1]: (page("b", 1),), SNAPSHOTS[3]: (page("a2", 0),)}
@@ -217,6 +228,14 @@ MUTANTS = {
     "what an interrupted attempt turned is forgotten": (standing, "_either(db, turned)", "moved"),
     "a content that comes again stands for itself": (members, 'keeps = "g.content IS NULL AND n.came = 0"', 'keeps = "1 = 0"'),
     "followers keep the old head": (members, "AND f.head_id <> f.was_id", "AND 1 = 0"),
+    "a head is the head still, whatever comes": (members, "WHEN c.r < t.r THEN", "WHEN t.r IS NOT NULL THEN"),
+    "who stands does not matter to copies that come": (members, "coalesce(p.survivor, k.survivor)", "k.survivor"),
+    "copies that come keep the old head": (
+        members,
+        "coalesce(p.survivor_id, f.head_id, k.survivor_id)",
+        "coalesce(p.survivor_id, k.survivor_id)",
+    ),
+    "what went is not looked at": (members, "CASE WHEN max(held) = 0 THEN min(r) END", "min(r)"),
     "equal rows are written": (relations, "WHERE o.{keys[0]} IS NULL OR {differ} UNION", "UNION"),
 }
 
@@ -243,6 +262,7 @@ def test_every_mutant_is_found(mutant: None) -> None:
     with pytest.raises(AssertionError):
         test_a_rank_is_that_of_the_first_copy_in_any_scope()
         test_trap_2_a_content_that_comes_again_keeps_what_stands_for_it()
+        test_a_copy_that_comes_is_told_the_new_head_of_what_stands_for_it()
         for seed in range(400):
             rnd = random.Random(seed)
             rules = Dedup(

@@ -130,7 +130,7 @@ def test_a_wrong_key_ends_the_work_and_is_not_shown() -> None:
 
 def test_an_endpoint_that_is_down_ends_the_work_with_its_name() -> None:
     with pytest.raises(SourceUnavailable, match="has answered nobody"):
-        answers([request(f"page {n}") for n in range(20)], usual("http://127.0.0.1:1/v1", patience=0.5))
+        answers([request(f"page {n}") for n in range(20)], usual("http://127.0.0.1:1/v1", patience=0.5, timeout=1.0))
     with running(lambda body, seen: "500") as at, pytest.raises(SourceUnavailable, match="http_500"):
         answers([request("page")], usual(at, patience=0.0))
 

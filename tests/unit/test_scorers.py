@@ -235,7 +235,8 @@ def test_windows_see_the_junk_behind_a_good_head(tmp_path: Path, trained: Path) 
     assert scores([], [], {}, {"whole": whole, "parts": parts}) == {"whole": [], "parts": []}
 
 
-def test_files_that_are_wrong(tmp_path: Path) -> None:
+def test_files_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawlmill.text.scorers._TIMEOUT", 0.5)
     bad = tmp_path / "bad"
     bad.write_text("(")
     for kind, message in (

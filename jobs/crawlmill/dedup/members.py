@@ -40,8 +40,17 @@ def settle(db: Relations, fresh: Relation, pairs: Relation, before: Before | Non
     if before is None:
         return _first(db, fresh, db.keep(pairs), measure, threshold)
     shifted = db.keep(_shifted(db, before.part, fresh))
-    old = db.keep(_held(db, before.clusters, shifted))
-    ranked = db.keep(standing.ranked(db, _copies(db, old, shifted)))
+    met = db.keep(_met(db, before.clusters, shifted))
+    behind = db.keep(db.sql("SELECT * FROM {met} WHERE stays = 1", met=met))
+    hint = db.aside(behind, "k")
+    turning = db.keep(
+        db.sql(
+            f"SELECT {hint} s.* FROM {{shifted}} s LEFT JOIN {{behind}} k ON s.content = k.content WHERE k.content IS NULL",
+            shifted=shifted, behind=behind,
+        )
+    )  # fmt: skip
+    old = db.keep(_held(db, before.clusters, met, behind))
+    ranked = db.keep(standing.ranked(db, _copies(db, old, turning)))
     found = db.keep(standing.heads(db, ranked))
     decided = standing.again(db, found, old, before.clusters, pairs, before.turned, measure, threshold)
     again = db.sql(
@@ -52,15 +61,16 @@ def settle(db: Relations, fresh: Relation, pairs: Relation, before: Before | Non
         "UNION ALL SELECT snapshot, shard, id, content FROM {again}",
         ranked=ranked, again=again,
     )  # fmt: skip
-    known_before = db.sql("SELECT * FROM {found} WHERE known = 1", found=found)
-    rows = _rows(db, copies, _placed(db, decided, known_before))
+    known_before = db.keep(db.sql("SELECT * FROM {found} WHERE known = 1", found=found))
+    placed = db.keep(_placed(db, decided, known_before))
     known = db.sql(f"SELECT {ROW} FROM {{old}} UNION ALL SELECT {ROW} FROM {{again}}", old=old, again=again)
-    changed = differences(db, db.keep(known), db.keep(rows), ("snapshot", "shard", "id"), ROW.split(", "))
+    changed = differences(db, db.keep(known), db.keep(_rows(db, copies, placed)), ("snapshot", "shard", "id"), ROW.split(", "))
     fresh = db.sql("SELECT *, stands AS place FROM {ranked} WHERE known = 0", ranked=ranked)
     return db.sql(
-        f"SELECT * FROM {{changed}} UNION ALL SELECT {ROW}, 0, 0 FROM {{followers}} UNION ALL SELECT * FROM {{fresh}}",
+        f"SELECT * FROM {{changed}} UNION ALL SELECT {ROW}, 0, 0 FROM {{followers}} UNION ALL SELECT * FROM {{fresh}} "
+        "UNION ALL SELECT * FROM {more}",
         changed=changed, followers=_followers(db, before.clusters, known_before, old, decided.region),
-        fresh=_new(db, fresh, db.keep(decided.best)),
+        fresh=_new(db, fresh, db.keep(decided.best)), more=_more(db, shifted, behind, hint, placed, known_before),
     )  # fmt: skip
 
 
@@ -90,39 +100,82 @@ def _new(db: Relations, copies: Relation, best: Relation) -> Relation:
 
 
 def _shifted(db: Relations, part: Relation, fresh: Relation) -> Relation:
-    """(snapshot, shard, id, content, r, side): copies that came (1) and that went (-1)."""
+    """(snapshot, shard, id, content, r, side, held): copies that came (1) and that went (-1); `held` is 1 where the table has a row
+    of the document, perhaps with another content."""
     columns = "snapshot, shard, id, content, r"
     sides = db.sql(
         f"SELECT {columns}, -1 AS side FROM {{part}} UNION ALL SELECT {columns}, 1 FROM {{fresh}}", part=part, fresh=fresh
     )
-    return db.sql(f"SELECT {columns}, sum(side) AS side FROM {{sides}} GROUP BY {columns} HAVING sum(side) <> 0", sides=sides)
-
-
-def _held(db: Relations, clusters: Relation, shifted: Relation) -> Relation:
-    """The rows of contents of which a copy came or went."""
-    touched = db.keep(db.sql("SELECT DISTINCT content FROM {shifted}", shifted=shifted))
+    turned = db.keep(
+        db.sql(f"SELECT {columns}, sum(side) AS side FROM {{sides}} GROUP BY {columns} HAVING sum(side) <> 0", sides=sides)
+    )
+    gone = db.keep(db.sql("SELECT DISTINCT snapshot, shard, id FROM {turned} WHERE side = -1", turned=turned))
     return db.sql(
-        f"SELECT {db.aside(touched, 't')} c.* FROM {{clusters}} c JOIN {{touched}} t ON c.content = t.content",
+        f"SELECT {db.aside(gone, 'g')} c.*, CASE WHEN g.id IS NOT NULL THEN 1 ELSE 0 END AS held FROM {{turned}} c "
+        "LEFT JOIN {gone} g ON c.snapshot = g.snapshot AND c.shard = g.shard AND c.id = g.id",
+        turned=turned, gone=gone,
+    )  # fmt: skip
+
+
+def _met(db: Relations, clusters: Relation, shifted: Relation) -> Relation:
+    """(content, survivor, survivor_id, similarity, stays) of known contents of which a copy came or went.
+
+    `stays` is 1 where copies only came, all of greater rank than an old one: the head stays, too, so one old row says everything of
+    the content. In an append these are all contents that were known. Another may be listed more than once.
+    """
+    touched = db.keep(
+        db.sql("SELECT content, CASE WHEN max(held) = 0 THEN min(r) END AS r FROM {shifted} GROUP BY content", shifted=shifted)
+    )
+    return db.sql(
+        f"SELECT {db.aside(touched, 't')} DISTINCT c.content, c.survivor, c.survivor_id, c.similarity, "
+        "CASE WHEN c.r < t.r THEN 1 ELSE 0 END AS stays FROM {clusters} c JOIN {touched} t ON c.content = t.content WHERE c.kind <> 'exact'",
         clusters=clusters, touched=touched,
     )  # fmt: skip
 
 
+def _more(db: Relations, shifted: Relation, behind: Relation, hint: str, placed: Relation, found: Relation) -> Relation:
+    """Rows of the copies that came to contents `behind`: as their content stands now."""
+    stand = db.keep(
+        db.sql(
+            "SELECT k.content, coalesce(p.survivor, k.survivor) AS survivor, coalesce(p.similarity, k.similarity) AS similarity, "
+            "coalesce(p.survivor_id, f.head_id, k.survivor_id) AS survivor_id FROM {behind} k "
+            "LEFT JOIN {placed} p ON k.content = p.content LEFT JOIN {found} f ON k.survivor = f.content",
+            behind=behind, placed=placed, found=found,
+        )
+    )  # fmt: skip
+    return db.sql(
+        f"SELECT {hint} s.snapshot, s.shard, s.id, s.content, k.survivor, k.survivor_id, "
+        "CASE WHEN k.survivor = k.content THEN 'exact' ELSE 'near' END AS kind, k.similarity, 0 AS _gone, 1 AS _new "
+        "FROM {shifted} s JOIN {stand} k ON s.content = k.content",
+        shifted=shifted, stand=stand,
+    )  # fmt: skip
+
+
+def _held(db: Relations, clusters: Relation, met: Relation, behind: Relation) -> Relation:
+    """All rows of the known contents that are not `behind`."""
+    wanted = db.keep(
+        db.sql(
+            "SELECT DISTINCT m.content FROM {met} m LEFT JOIN {behind} k ON m.content = k.content WHERE k.content IS NULL",
+            met=met, behind=behind,
+        )
+    )  # fmt: skip
+    return db.sql(
+        f"SELECT {db.aside(wanted, 'w')} c.* FROM {{clusters}} c JOIN {{wanted}} w ON c.content = w.content",
+        clusters=clusters, wanted=wanted,
+    )  # fmt: skip
+
+
 def _copies(db: Relations, old: Relation, shifted: Relation) -> Relation:
-    """Copies with flags `was`, `now` and `held`: the table has a row of this document, perhaps with another content."""
+    """Copies with flags `was`, `now` and `held`."""
     columns = "snapshot, shard, id, content, r"
     sides = db.sql(
-        f"SELECT {columns}, 1 AS was, 0 AS side FROM {{old}} UNION ALL SELECT {columns}, 0, side FROM {{shifted}}",
+        f"SELECT {columns}, 1 AS was, 0 AS side, 1 AS held FROM {{old}} UNION ALL SELECT {columns}, 0, side, held FROM {{shifted}}",
         old=old, shifted=shifted,
     )  # fmt: skip
-    copies = db.sql(
-        f"SELECT {columns}, sum(was) AS was, sum(was) + sum(side) AS now FROM {{sides}} GROUP BY {columns}", sides=sides
-    )
-    gone = db.keep(db.sql("SELECT DISTINCT snapshot, shard, id FROM {shifted} WHERE side = -1", shifted=shifted))
     return db.sql(
-        f"SELECT {db.aside(gone, 'g')} c.*, CASE WHEN c.was = 1 OR g.id IS NOT NULL THEN 1 ELSE 0 END AS held FROM {{copies}} c "
-        "LEFT JOIN {gone} g ON c.snapshot = g.snapshot AND c.shard = g.shard AND c.id = g.id",
-        copies=copies, gone=gone,
-    )  # fmt: skip
+        f"SELECT {columns}, sum(was) AS was, sum(was) + sum(side) AS now, max(held) AS held FROM {{sides}} GROUP BY {columns}",
+        sides=sides,
+    )
 
 
 def _placed(db: Relations, decided: Decided, found: Relation) -> Relation:

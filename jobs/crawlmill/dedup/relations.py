@@ -74,6 +74,22 @@ def differences(db: Relations, old: Relation, new: Relation, keys: Sequence[str]
     )  # fmt: skip
 
 
+def sized(kept: DataFrame) -> DataFrame:
+    """A checkpointed relation, of unknown size where its plan was estimated at 2^64 bytes and more; how its rows are distributed stays known.
+
+    Spark takes a join for the product of its sides, and a checkpoint hands that on: sizes square with every round, until planning
+    the next join is mostly the multiplying of long numbers. There is no public way to say that a size is unknown.
+    """
+    spark, jvm = kept.sparkSession, kept.sparkSession.sparkContext._jvm
+    plan, nothing = kept._jdf.queryExecution().logical(), jvm.scala.Option.empty()  # type: ignore[union-attr]
+    if plan.stats().sizeInBytes().bit_length() <= 64:
+        return kept
+    bare = jvm.org.apache.spark.sql.execution.LogicalRDD(  # type: ignore[union-attr]
+        plan.output(), plan.rdd(), plan.outputPartitioning(), plan.outputOrdering(), False, nothing, spark._jsparkSession, nothing, nothing,
+    )  # fmt: skip
+    return type(kept)(jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, bare), spark)  # type: ignore[union-attr]
+
+
 class SparkRelations:
     """The steps on Spark: DataFrames, no collect of anything that grows."""
 
@@ -111,15 +127,15 @@ class SparkRelations:
         Where the cluster has a checkpoint folder (`spark.checkpoint.dir`) a lost executor costs what it held; without one it costs
         the run, which is then done again.
         """
-        return relation.checkpoint() if self.durable else relation.localCheckpoint(eager=False)
+        return sized(relation.checkpoint() if self.durable else relation.localCheckpoint(eager=False))
 
     def some(self, relation: Relation) -> bool:
         """See `Relations`."""
         return not relation.isEmpty()
 
     def aside(self, relation: Relation, alias: str) -> str:
-        """See `Relations`."""
-        return f"/*+ BROADCAST({alias}) */" if relation.count() <= ASIDE else ""
+        """See `Relations`. The relation is kept: counting its rows as they lie there costs a fifth of planning an aggregate."""
+        return f"/*+ BROADCAST({alias}) */" if relation._jdf.queryExecution().toRdd().count() <= ASIDE else ""
 
     def crowd(self, places: Relation, complete: bool) -> None:
         """See `Relations`."""
