@@ -161,7 +161,7 @@ def test_the_files_that_held_the_page_go_with_time(spark: Any, copy: str, monkey
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("moment", ["looked", "takedown:listed", "takedown:cleaned:documents", "takedown:cleaned:verdicts"])
+@pytest.mark.parametrize("moment", ["looked", "takedown:cleaned:documents"])
 def test_two_takedowns_at_once(spark: Any, copy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """The second begins and ends in the middle of the first, which says to run it again if it was fenced off."""
     one_by_one = str(shutil.copytree(copy, tmp_path / "one by one"))
