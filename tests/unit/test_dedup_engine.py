@@ -140,6 +140,17 @@ def test_a_copy_that_comes_is_told_the_new_head_of_what_stands_for_it() -> None:
     check_definition(store, lake)
 
 
+def test_a_copy_that_comes_is_told_how_its_content_stands_now() -> None:
+    """In one run what stood for a content goes and a further copy of the content comes."""
+    lake: Lake = {SNAPSHOTS[0]: (page("a", 0),), SNAPSHOTS[1]: (page("b", 1),)}
+    store = Store(Dedup(threshold=0.7))
+    store.settle(lake)
+    lake = {SNAPSHOTS[1]: lake[SNAPSHOTS[1]], SNAPSHOTS[3]: (page("b2", 1),)}
+    store.settle(lake)
+    assert kinds(store) == {"b": "survivor", "b2": "exact"}
+    check_definition(store, lake)
+
+
 def test_trap_3_neighbours_of_a_content_whose_rank_moved_are_decided_again() -> None:
     """The head of `a` moves behind `b`, no pair changes, and `b` stays now."""
     lake: Lake = {SNAPSHOTS[0]: (page("a", 0),), SNAPSHOTS[1]: (page("b", 1),), SNAPSHOTS[3]: (page("a2", 0),)}
@@ -263,6 +274,7 @@ def test_every_mutant_is_found(mutant: None) -> None:
         test_a_rank_is_that_of_the_first_copy_in_any_scope()
         test_trap_2_a_content_that_comes_again_keeps_what_stands_for_it()
         test_a_copy_that_comes_is_told_the_new_head_of_what_stands_for_it()
+        test_a_copy_that_comes_is_told_how_its_content_stands_now()
         for seed in range(400):
             rnd = random.Random(seed)
             rules = Dedup(

@@ -145,9 +145,9 @@ def _document(text: str, source: str) -> OpenDataContractStandard:
     import yaml
     from open_data_contract_standard.model import OpenDataContractStandard
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast, and not in every build
+    safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast, and not in every build
     try:
-        raw = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+        raw = safe(text).get_single_data()
     except yaml.YAMLError as error:
         raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
     if isinstance(raw, dict) and raw.get("kind") != "DataContract":
