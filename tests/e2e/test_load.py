@@ -20,13 +20,14 @@ import urllib3
 
 from crawlmill import sample_crawl
 from crawlmill.lake import ledger
-from crawlmill.orchestrate import crawls, demo, freshness, processes, service
+from crawlmill.orchestrate import crawls, demo, processes, service
 from crawlmill.orchestrate.instance import Instance
 from crawlmill.orchestrate.rest import Airflow
 from crawlmill.sample_crawl.pages import EARLIER, SMALLEST
 from tests.e2e.conftest import free_port
 from tests.e2e.test_backfill import between_real_ones
 from tests.e2e.test_unattended import until
+from tests.fixtures import ingestion
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 CHOSEN = sorted(SMALLEST)[-10:]
@@ -153,8 +154,8 @@ def test_ten_snapshots_are_queued_while_people_ask(crowd: Crowd) -> None:
     for one in asking:
         one.start()
     try:
-        until(lambda: ended(crowd.client, "ingest_snapshot") == 10, "ten snapshots", LIMIT)
-        until(lambda: published(crowd), "the corpus of ten snapshots", LIMIT)
+        until(lambda: ingestion.succeeded(crowd.client) == 10, "ten snapshots", LIMIT)
+        until(lambda: ingestion.published(crowd.client, crowd.instance.lake), "the corpus of ten snapshots", LIMIT)
     finally:
         crowd.stop.set()
         for one in asking:
@@ -166,25 +167,6 @@ def test_ten_snapshots_are_queued_while_people_ask(crowd: Crowd) -> None:
     ]
     assert min(map(len, crowd.asked.seconds.values())) >= 5, "each was asked again and again"
     counts_were_right(crowd)
-
-
-def ended(client: Airflow, dag: str) -> int:
-    """How many of a DAG's runs have succeeded. A failed one ends the test."""
-    states = [run["state"] for run in client.runs(dag)]
-    assert "failed" not in states
-    return states.count("success")
-
-
-def published(crowd: Crowd) -> bool:
-    """Whether the corpus shows all ten. Questions about warnings are answered on the way."""
-    for run in crowd.client.runs("publish_corpus"):
-        for task in crowd.client.tasks("publish_corpus", run["dag_run_id"]):
-            assert task["state"] != "failed", crowd.client.log(task)[-15:]
-            if task["state"] == "awaiting_input":
-                path = f"/api/v2/dags/publish_corpus/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances/approve/-1/hitlDetails"
-                body = {"chosen_options": ["Publish"], "params_input": {"because": "a test"}}
-                crowd.client.call("PATCH", path, body, accept=(200, 409))
-    return freshness.news(crowd.instance.lake) is None
 
 
 def counts_were_right(crowd: Crowd) -> None:

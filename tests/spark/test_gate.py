@@ -84,7 +84,6 @@ def test_what_if_equals_a_run_of_the_changed_gate(spark: Any, copy: str, stricte
     assert {f"{OLD}/{row['shard']}" for row in rows if was[row["id"]] != now[row["id"]]} == {f"{OLD}/{LISTED}"}
 
 
-@pytest.mark.full  # which shards those are is shown by test_dedup.py on every commit
 def test_publish_rewrites_the_shards_of_documents_that_changed_side(spark: Any, copy: str, stricter: Path) -> None:
     lakes.run(spark, copy, "gate", OLD, stricter)
     lakes.run(spark, copy, "dedup", recipe_file=stricter)

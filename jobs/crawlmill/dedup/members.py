@@ -159,10 +159,7 @@ def _held(db: Relations, clusters: Relation, met: Relation, behind: Relation) ->
             met=met, behind=behind,
         )
     )  # fmt: skip
-    return db.sql(
-        f"SELECT {db.aside(wanted, 'w')} c.* FROM {{clusters}} c JOIN {{wanted}} w ON c.content = w.content",
-        clusters=clusters, wanted=wanted,
-    )  # fmt: skip
+    return standing.rows_of(db, clusters, wanted)
 
 
 def _copies(db: Relations, old: Relation, shifted: Relation) -> Relation:

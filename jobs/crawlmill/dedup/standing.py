@@ -171,6 +171,11 @@ def _others(db: Relations, clusters: Relation, near: Relation, region: Relation,
             both=both, found=found,
         )
     )  # fmt: skip
+    return rows_of(db, clusters, wanted)
+
+
+def rows_of(db: Relations, clusters: Relation, wanted: Relation) -> Relation:
+    """The rows of `clusters` of contents (each once in `wanted`, which is kept)."""
     return db.sql(
         f"SELECT {db.aside(wanted, 'w')} c.* FROM {{clusters}} c JOIN {{wanted}} w ON c.content = w.content",
         clusters=clusters, wanted=wanted,

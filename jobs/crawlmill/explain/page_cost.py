@@ -12,17 +12,10 @@ from typing import Any
 
 import yaml
 
+from crawlmill.protocol import stage
+
 SHIPPED = Path(__file__).parent / "measured.yaml"
-STAGES = (
-    "extract",
-    "identify",
-    "rewrite",
-    "measure",
-    "sketch",
-    "gate",
-    "dedup",
-    "publish",
-)  # those that every snapshot goes through
+STAGES = tuple(name for name in stage.NAMES if name != "recycle")  # those that every snapshot goes through
 WORKS_ON_TEXT = {"identify", "rewrite", "measure", "sketch", "publish"}
 STORES_TEXT = {"extract", "rewrite", "sketch", "publish"}  # sketch: shingles
 
